@@ -1,0 +1,335 @@
+"""What is uploaded: any of the forms a caller may hold it in, as one ``Body``.
+
+In: bytes, text, a path, a file, an iterator or a stream. Out: a Body that knows its size
+where that can be known, gives its bytes in pieces of at most 256 KiB, and says whether it
+can be sent a second time. Short reads never mean the end; only an empty read does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import os
+import stat
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from contextlib import aclosing
+from typing import Final, ParamSpec, Protocol, TypeVar, cast
+
+from aiocos.encoding.digest import Bytes
+from aiocos.errors import IntegrityError, ParameterError
+from aiocos.units import KIB
+
+PIECE: Final = 256 * KIB
+"""The unit of all file and network work: larger ones cost page faults and TLS copies."""
+_SLOW_CALL_S: Final = 0.005
+_INLINE_HASH: Final = 64 * KIB
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Readable(Protocol):
+    """A file object."""
+
+    def read(self, size: int, /) -> bytes | str:
+        """Return the next bytes, none at the end."""
+        ...
+
+
+class AsyncReadable(Protocol):
+    """An asynchronous file or stream."""
+
+    def read(self, size: int, /) -> Awaitable[bytes | str]:
+        """Return the next bytes, none at the end."""
+        ...
+
+
+BodyLike = (
+    bytes
+    | bytearray
+    | memoryview
+    | str
+    | os.PathLike[str]
+    | Readable
+    | AsyncReadable
+    | Iterable[bytes]
+    | AsyncIterable[bytes]
+    | Callable[[], AsyncIterable[bytes]]
+)
+"""``str`` is always content, in UTF-8; a ``Path`` is a file's content; a callable makes a
+new iterator for each attempt."""
+
+
+class FileWork:
+    """Runs short blocking calls, in the loop while they are quick and in a thread after.
+
+    A cached file answers a 256 KiB step in some 20 us, a third of what a hop to a thread
+    costs. One call of more than 5 ms moves the rest to the executor.
+    """
+
+    def __init__(self, executor: Executor, *, threaded: bool = False) -> None:
+        self._executor = executor
+        self._threaded = threaded
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call ``function`` where it does not hold up the loop."""
+        if self._threaded:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._executor, lambda: function(*args, **kwargs))
+        begun = time.perf_counter()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            self._threaded = time.perf_counter() - begun > _SLOW_CALL_S
+
+
+class Body(ABC):
+    """Bytes to send."""
+
+    size: int | None = None
+    """In bytes, from where the body begins; None when only its end will tell."""
+    replayable: bool = True
+    """Whether ``pieces`` may be called again and gives the same bytes."""
+
+    @property
+    def whole(self) -> bytes | None:
+        """The bytes themselves where they are few."""
+        return None
+
+    @abstractmethod
+    def pieces(self, executor: Executor) -> AsyncIterator[Bytes]:
+        """Give the bytes from the beginning, in pieces of at most 256 KiB."""
+
+    async def md5(self, executor: Executor) -> bytes:
+        """Read the body once and return its MD5."""
+        digest = hashlib.md5(usedforsecurity=False)
+        loop = asyncio.get_running_loop()
+        async with aclosing(self.pieces(executor)) as pieces:  # type: ignore[type-var]
+            async for piece in pieces:
+                if len(piece) <= _INLINE_HASH:
+                    digest.update(piece)
+                else:
+                    await loop.run_in_executor(executor, digest.update, piece)
+        return digest.digest()
+
+
+class BytesBody(Body):
+    """Bytes in memory."""
+
+    def __init__(self, content: Bytes) -> None:
+        self._content = content
+        self.size = memoryview(content).nbytes
+
+    @property
+    def whole(self) -> bytes | None:
+        """The bytes themselves, up to one piece."""
+        return bytes(self._content) if memoryview(self._content).nbytes <= PIECE else None
+
+    async def pieces(self, executor: Executor) -> AsyncIterator[Bytes]:
+        """Give slices, without a copy."""
+        view = memoryview(self._content).cast("B")
+        for offset in range(0, len(view), PIECE):
+            yield view[offset : offset + PIECE]
+
+
+class PathBody(Body):
+    """A file by its name; opened for each attempt."""
+
+    def __init__(self, path: os.PathLike[str] | str) -> None:
+        self._path = os.fspath(path)
+        try:
+            facts = os.stat(self._path)
+        except OSError as error:
+            raise ParameterError(f"cannot read {self._path}: {error.strerror}") from error
+        if not stat.S_ISREG(facts.st_mode):
+            raise ParameterError(f"{self._path} is not a regular file")
+        self.size = facts.st_size
+        self._identity = _identity(facts)
+
+    async def pieces(self, executor: Executor) -> AsyncIterator[Bytes]:
+        """Read the file in steps, and check that it stayed the same file meanwhile."""
+        work = FileWork(executor)
+        file = await work.run(_open_unbuffered, self._path)
+        try:
+            offset = 0
+            while piece := await work.run(os.pread, file.fileno(), PIECE, offset):
+                offset += len(piece)
+                yield piece
+            if _identity(os.fstat(file.fileno())) != self._identity:
+                raise IntegrityError(f"{self._path} changed while it was being uploaded")
+        finally:
+            file.close()
+
+
+class FileBody(Body):
+    """An open file object, from its present position on."""
+
+    def __init__(self, file: Readable) -> None:
+        self._file = file
+        self._start = _position(file)
+        self.replayable = self._start is not None
+        self.size = _remaining(file, self._start) if self._start is not None else None
+
+    async def pieces(self, executor: Executor) -> AsyncIterator[Bytes]:
+        """Read until a read gives nothing."""
+        work = FileWork(executor, threaded=not _answers_at_once(self._file))
+        if self._start is not None:
+            await work.run(self._file.seek, self._start)  # type: ignore[attr-defined]
+        while piece := await work.run(self._file.read, PIECE):
+            for part in _cut(_as_bytes(piece)):
+                yield part
+
+
+class AsyncFileBody(Body):
+    """An asynchronous file or stream with ``read(n)``."""
+
+    replayable = False
+
+    def __init__(self, stream: AsyncReadable) -> None:
+        self._stream = stream
+
+    async def pieces(self, executor: Executor) -> AsyncIterator[Bytes]:
+        """Await reads until one gives nothing."""
+        while piece := await self._stream.read(PIECE):
+            for part in _cut(_as_bytes(piece)):
+                yield part
+
+
+class IteratorBody(Body):
+    """An iterator of bytes; a generator may block, so each step runs in a thread."""
+
+    replayable = False
+
+    def __init__(self, items: Iterable[bytes]) -> None:
+        self._items = items
+
+    async def pieces(self, executor: Executor) -> AsyncIterator[Bytes]:
+        """Take one item after the other."""
+        work = FileWork(executor, threaded=True)
+        items = iter(self._items)
+        while (item := await work.run(_next_or_none, items)) is not None:
+            for part in _cut(_as_bytes(item)):
+                yield part
+
+
+class AsyncIteratorBody(Body):
+    """An asynchronous iterator, or a callable that makes a new one for each attempt."""
+
+    def __init__(
+        self,
+        source: AsyncIterable[bytes] | Callable[[], AsyncIterable[bytes]],
+        *,
+        replayable: bool,
+    ) -> None:
+        self._source = source
+        self.replayable = replayable
+
+    async def pieces(self, executor: Executor) -> AsyncIterator[Bytes]:
+        """Take one item after the other."""
+        items = self._source() if callable(self._source) else self._source
+        async for item in items:
+            for part in _cut(_as_bytes(item)):
+                yield part
+
+
+def as_body(content: object, *, size: int | None = None) -> Body:
+    """Return whatever the caller holds as a Body.
+
+    ``size`` is the length the caller promises for a stream that cannot tell its own; more
+    or fewer bytes are an error.
+    """
+    body = _as_body(content)
+    if size is not None and body.size is None:
+        body.size = size
+    elif size is not None and body.size != size:
+        raise ParameterError(f"ContentLength is {size}, but Body has {body.size} bytes")
+    return body
+
+
+def _as_body(content: object) -> Body:  # noqa: PLR0911 - one line for each form
+    if isinstance(content, str):
+        try:
+            return BytesBody(content.encode())
+        except UnicodeEncodeError:
+            raise ParameterError("Body is text with half of a surrogate pair") from None
+    if isinstance(content, bytes | bytearray | memoryview):
+        return BytesBody(content)
+    if isinstance(content, os.PathLike):
+        return PathBody(content)
+    read = getattr(content, "read", None)
+    if callable(read):
+        if asyncio.iscoroutinefunction(read):
+            return AsyncFileBody(content)  # type: ignore[arg-type]
+        return FileBody(content)  # type: ignore[arg-type]
+    if isinstance(content, AsyncIterable):
+        return AsyncIteratorBody(content, replayable=False)
+    if isinstance(content, Iterable) and not isinstance(content, dict):
+        return IteratorBody(content)
+    if callable(content):
+        return AsyncIteratorBody(cast(Callable[[], AsyncIterable[bytes]], content), replayable=True)
+    raise ParameterError(
+        f"Body cannot be {type(content).__name__}; give bytes, str, a Path, a file, "
+        "an iterator of bytes, or a stream with read(n)"
+    )
+
+
+def _as_bytes(piece: object) -> Bytes:
+    if isinstance(piece, bytes | bytearray | memoryview):
+        return piece
+    if isinstance(piece, str):
+        raise ParameterError("Body gave str; open the file in binary mode ('rb')")
+    raise ParameterError(f"Body gave {type(piece).__name__} where bytes were expected")
+
+
+def _cut(piece: Bytes) -> Iterator[Bytes]:
+    if len(piece) <= PIECE:
+        yield piece
+        return
+    view = memoryview(piece).cast("B")
+    for offset in range(0, len(view), PIECE):
+        yield view[offset : offset + PIECE]
+
+
+def _next_or_none(items: Iterator[bytes]) -> bytes | None:
+    return next(items, None)
+
+
+def _open_unbuffered(path: str) -> io.FileIO:
+    return open(path, "rb", buffering=0)
+
+
+def _identity(facts: os.stat_result) -> tuple[int, int, int, int]:
+    return facts.st_size, facts.st_mtime_ns, facts.st_ino, facts.st_dev
+
+
+def _position(file: object) -> int | None:
+    """Return where a file stands, or None if it cannot be taken back there."""
+    try:
+        if not file.seekable():  # type: ignore[attr-defined]
+            return None
+        return int(file.tell())  # type: ignore[attr-defined]
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _remaining(file: object, start: int) -> int | None:
+    try:
+        end = int(file.seek(0, os.SEEK_END))  # type: ignore[attr-defined]
+        file.seek(start)  # type: ignore[attr-defined]
+    except (AttributeError, OSError, TypeError, ValueError):
+        return None
+    return max(0, end - start)
+
+
+def _answers_at_once(file: object) -> bool:
+    """Whether a read cannot wait for another process: memory, or a regular file."""
+    if isinstance(file, io.BytesIO):
+        return True
+    try:
+        return stat.S_ISREG(os.fstat(file.fileno()).st_mode)  # type: ignore[attr-defined]
+    except (AttributeError, OSError, ValueError):
+        return False

@@ -1,0 +1,165 @@
+"""How things look: lines, tables, bars.
+
+In: rows, bytes, progress. Out: text on stdout, and a bar on stderr where that is a
+terminal. Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from aiocos.cli.failing import OutputClosedError, shown
+from aiocos.cli.working import Progress as Watcher
+from aiocos.cli.working import Report, closing
+
+if TYPE_CHECKING:
+    from rich import progress
+
+    from aiocos.cli.verbs import Entry
+    from aiocos.emulator import CosEmulator
+
+_LINES_AT_ONCE: Final = 500
+
+
+def complain(text: str) -> None:
+    """Say on stderr what is wrong."""
+    print(f"aiocos: {text}", file=sys.stderr, flush=True)
+
+
+def say(text: str) -> None:
+    """Print one line for people and for other programs."""
+    _write(f"{text}\n".encode())
+
+
+async def pour(pieces: AsyncIterator[bytes]) -> None:
+    """Write bytes to stdout as they come; a slow reader holds up nothing but this."""
+    async with closing(pieces) as source:
+        async for piece in source:
+            await asyncio.to_thread(_write, piece)
+
+
+async def list_entries(entries: AsyncIterator[Entry]) -> int:
+    """Print a listing while it arrives; return how many lines it has."""
+    count = 0
+    lines: list[str] = []
+    async with closing(entries) as source:
+        async for entry in source:
+            count += 1
+            lines.append(entry_line(entry))
+            if len(lines) == _LINES_AT_ONCE:
+                await asyncio.to_thread(say, "\n".join(lines))
+                lines.clear()
+    if lines:
+        await asyncio.to_thread(say, "\n".join(lines))
+    return count
+
+
+def entry_line(entry: Entry) -> str:
+    """Return time, size in bytes and name, in columns."""
+    size = "-" if entry.size is None else str(entry.size)
+    return f"{moment(entry.modified):20} {size:>14}  {shown(entry.name)}"
+
+
+def moment(text: str) -> str:
+    """Return a time of COS without its milliseconds, which are always zero."""
+    return text.replace(".000Z", "Z")
+
+
+def table(rows: Iterable[Sequence[str]]) -> None:
+    """Print rows: in columns on a terminal, with tabs between elsewhere."""
+    texts = [[shown(cell) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        for text in texts:
+            say("\t".join(text))
+        return
+    from rich.console import Console  # noqa: PLC0415 - most commands draw nothing
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    grid = Table.grid(padding=(0, 2))
+    for row in texts:
+        grid.add_row(*(Text(cell, overflow="fold") for cell in row))
+    Console().print(grid)
+
+
+def _write(content: bytes) -> None:
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError as error:
+        raise OutputClosedError from error
+
+
+def tell(report: Report) -> None:
+    """List what was left out and what failed."""
+    for name, reason in report.notes:
+        complain(f"{shown(name)}: {reason}")
+    for name, cause in report.failures:
+        complain(f"{shown(name)}: {cause}")
+    if len(report.failures) > 1:
+        complain(f"{len(report.failures)} failed, {report.done} done")
+
+
+def announce(server: CosEmulator, bucket: str, exports: str) -> None:
+    """Say how to reach the local server."""
+    say(
+        f"COS emulator at {server.url}, bucket {bucket}, until Ctrl-C.\n"
+        f"In another shell:\n\n{exports}\n\naiocos ls cos://{bucket}"
+    )
+
+
+class _Silent:
+    """Progress that nobody watches."""
+
+    def expect(self, size: int) -> None:
+        """Say nothing."""
+
+    def advance(self, size: int) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def bar(what: str) -> Iterator[Watcher]:
+    """Draw a bar on stderr while the block runs, if stderr is a terminal."""
+    if not sys.stderr.isatty():
+        yield _Silent()
+        return
+    from rich.console import Console  # noqa: PLC0415 - most commands draw nothing
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TransferSpeedColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as drawn:
+        yield _Drawn(drawn, drawn.add_task(what, total=None))
+
+
+class _Drawn:
+    """Progress as a bar of rich."""
+
+    def __init__(self, drawn: progress.Progress, task: progress.TaskID) -> None:
+        self._drawn, self._task = drawn, task
+
+    def expect(self, size: int) -> None:
+        """Set where the bar ends."""
+        self._drawn.update(self._task, total=size)
+
+    def advance(self, size: int) -> None:
+        """Move the bar."""
+        self._drawn.advance(self._task, size)

@@ -1,0 +1,113 @@
+"""The client: a session, and every operation on it.
+
+In: a CosConfig. Out: methods to ``await``. No wire knowledge lives here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from aiocos.config import CosConfig
+from aiocos.errors import ParameterError
+from aiocos.operations.addresses import AddressOperations
+from aiocos.operations.buckets import BucketOperations
+from aiocos.operations.copying import CopyOperations
+from aiocos.operations.deleting import DeleteOperations
+from aiocos.operations.listing import ListOperations
+from aiocos.operations.multipart import MultipartOperations
+from aiocos.retry import RetryPolicy
+from aiocos.session import Session
+
+if TYPE_CHECKING:
+    from aiocos.emulator import CosEmulator
+
+
+class CosS3Client(
+    MultipartOperations,
+    ListOperations,
+    DeleteOperations,
+    CopyOperations,
+    BucketOperations,
+    AddressOperations,
+):
+    """Talks to COS. One client for each event loop; safe for any number of tasks.
+
+    ``async with CosS3Client(config) as client``, or make one and ``await aclose()`` it:
+    connections are opened by the first request. ``retry`` is a RetryPolicy, or, as in the
+    sync SDK, the number of retries.
+
+    Raises, from every method:
+        ParameterError: an argument cannot be right; nothing was sent.
+        ClientStateError: the client is closed, or used in another event loop or process.
+        CosServiceError: COS refused; the class says what to do next.
+        TransportError: no answer, after the attempts that ``retry`` allows.
+    """
+
+    def __init__(self, config: CosConfig, retry: int | RetryPolicy | None = None) -> None:
+        if not isinstance(config, CosConfig):
+            raise ParameterError(f"config must be a CosConfig, not {type(config).__name__}")
+        if isinstance(retry, int):
+            retry = RetryPolicy(max_attempts=retry + 1)
+        self._config = config
+        self._policy = retry or RetryPolicy()
+        self._session = Session(config, self._policy)
+        self._local: CosEmulator | None = None
+        self._starting = asyncio.Lock()
+
+    async def _ready(self) -> Session:
+        """Start the server of a ``CosConfig.local`` client before its first request."""
+        if self._config.local_dir is None or self._local is not None:
+            return self._session
+        async with self._starting:
+            if self._local is None:
+                from aiocos.emulator import CosEmulator  # noqa: PLC0415 - few clients use it
+
+                server = await CosEmulator(data=self._config.local_dir).start()
+                given = {**server.settings(), "Anonymous": None, "local_dir": None}
+                self._session = Session(self._config.replace(**given), self._policy)
+                self._local = server
+        return self._session
+
+    @property
+    def config(self) -> CosConfig:
+        """What the client was made from."""
+        return self._config
+
+    async def __aenter__(self) -> Self:
+        await self._ready()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections. May be called more than once."""
+        await self._session.close()
+        local, self._local = self._local, None
+        if local is not None:
+            await local.close()
+
+    def get_retry_exe_times(self) -> int:
+        """Return how many retries this client has made in all.
+
+        Source: sync SDK, ``get_retry_exe_times``.
+        """
+        return self._session.retries
+
+    def __del__(self) -> None:
+        session = getattr(self, "_session", None)
+        if session is not None and session.is_open:
+            warnings.warn(
+                f"{type(self).__name__} was not closed: use 'async with', or await aclose()",
+                ResourceWarning,
+                source=self,
+                stacklevel=2,
+            )

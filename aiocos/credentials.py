@@ -1,0 +1,80 @@
+"""Who signs a request: immutable credentials, and where fresh ones come from.
+
+In: key id, key and token, or an object that has them. Out: one ``Credentials`` snapshot
+a request, so that a key never meets another key's token.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from aiocos.errors import ParameterError
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """One key pair, and the token that belongs to it if it is temporary."""
+
+    secret_id: str
+    secret_key: str = field(repr=False)
+    token: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("secret_id", "secret_key"):
+            value = getattr(self, name)
+            if not isinstance(value, str) or not value:
+                raise ParameterError(f"{name} must be a text that is not empty")
+            if value != value.strip():
+                raise ParameterError(
+                    f"{name} begins or ends with a space: copied with one too many?"
+                )
+            if not value.isprintable():
+                raise ParameterError(f"{name} holds a control character")
+        if self.token is not None and not self.token.isprintable():
+            raise ParameterError("token holds a control character")
+
+
+@runtime_checkable
+class CredentialProvider(Protocol):
+    """Gives credentials for each attempt of each request.
+
+    With ``refresh`` true the last ones were refused as expired: get new ones. Calls may
+    come from many tasks at once.
+    """
+
+    async def get_credentials(self, *, refresh: bool = False) -> Credentials:
+        """Return the credentials to sign with now."""
+        ...
+
+
+@runtime_checkable
+class CredentialInstance(Protocol):
+    """What the sync SDK calls a ``CredentialInstance``: attributes read at signing time."""
+
+    @property
+    def secret_id(self) -> str:
+        """The key's id."""
+        ...
+
+    @property
+    def secret_key(self) -> str:
+        """The key."""
+        ...
+
+    @property
+    def token(self) -> str | None:
+        """The token of temporary keys."""
+        ...
+
+
+def snapshot(instance: CredentialInstance) -> Credentials:
+    """Read an instance's three values as one set.
+
+    They are read twice and must agree, so that a rotation in another thread between two
+    reads cannot pair an old key with a new token.
+    """
+    while True:
+        first = (instance.secret_id, instance.secret_key, instance.token)
+        if first == (instance.secret_id, instance.secret_key, instance.token):
+            return Credentials(*first)

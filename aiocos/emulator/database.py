@@ -1,0 +1,152 @@
+"""The metadata of everything stored, in SQLite on a thread of its own.
+
+In: jobs, functions of a connection. Out: their results; each job is one transaction, and
+is on disk when its result is there (of a temporary store: is visible). A job that drops
+the last reference to a blob names it in ``Job.freed``; the file goes after the commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from .blobs import BlobStore, Layout
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE buckets (
+    name TEXT PRIMARY KEY, owner TEXT NOT NULL, region TEXT NOT NULL,
+    created INTEGER NOT NULL, acl TEXT NOT NULL, versioning TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE versions (
+    row INTEGER PRIMARY KEY AUTOINCREMENT, bucket TEXT NOT NULL, key BLOB NOT NULL,
+    version TEXT NOT NULL, latest INTEGER NOT NULL, marker INTEGER NOT NULL,
+    size INTEGER NOT NULL, etag TEXT NOT NULL, crc TEXT NOT NULL, modified INTEGER NOT NULL,
+    attributes TEXT NOT NULL, layout TEXT NOT NULL,
+    UNIQUE (bucket, key, version)
+);
+CREATE INDEX history ON versions (bucket, key, row DESC);
+CREATE INDEX live ON versions (bucket, key) WHERE latest = 1 AND marker = 0;
+CREATE TABLE uploads (
+    row INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, bucket TEXT NOT NULL,
+    key BLOB NOT NULL, created INTEGER NOT NULL, attributes TEXT NOT NULL
+);
+CREATE INDEX waiting ON uploads (bucket, key, row);
+CREATE TABLE parts (
+    upload TEXT NOT NULL, number INTEGER NOT NULL, size INTEGER NOT NULL, etag TEXT NOT NULL,
+    crc TEXT NOT NULL, modified INTEGER NOT NULL, layout TEXT NOT NULL,
+    PRIMARY KEY (upload, number)
+) WITHOUT ROWID;
+CREATE TABLE blobs (id TEXT PRIMARY KEY, uses INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+
+class Job:
+    """What a job works with: the connection, and the blobs it uses or lets go."""
+
+    def __init__(self, connection: sqlite3.Connection, blobs: BlobStore) -> None:
+        self._connection = connection
+        self._blobs = blobs
+        self.freed: list[str] = []
+
+    def rows(self, sql: str, *values: object) -> sqlite3.Cursor:
+        return self._connection.execute(sql, values)
+
+    def one(self, sql: str, *values: object) -> Any | None:
+        return self._connection.execute(sql, values).fetchone()
+
+    def use(self, layout: Layout) -> None:
+        """One more owner for each slice of this layout."""
+        self._connection.executemany(
+            "INSERT INTO blobs VALUES (?, 1) ON CONFLICT (id) DO UPDATE SET uses = uses + 1",
+            [(segment.blob,) for segment in layout],
+        )
+
+    def free(self, layout: Layout) -> None:
+        """One owner less for each slice of this layout."""
+        for segment in layout:
+            self.rows("UPDATE blobs SET uses = uses - 1 WHERE id = ?", segment.blob)
+            if self.rows("DELETE FROM blobs WHERE id = ? AND uses <= 0", segment.blob).rowcount:
+                self.freed.append(segment.blob)
+
+    def pin(self, layout: Layout) -> None:
+        """Keep the files of this layout until ``Database.release``."""
+        self._blobs.pin(segment.blob for segment in layout)
+
+
+class Database:
+    """One SQLite file, one thread, one process."""
+
+    def __init__(self, path: Path, blobs: BlobStore, *, durable: bool) -> None:
+        self._blobs = blobs
+        self._thread = ThreadPoolExecutor(1, "cos-metadata")
+        self._connection = self._thread.submit(_open, path, durable).result()
+        self._thread.submit(blobs.sweep, self._is_known).result()
+
+    def close(self) -> None:
+        self._thread.submit(self._connection.close).result()
+        self._thread.shutdown()
+
+    async def run(
+        self, job: Callable[Concatenate[Job, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run one job in one transaction; once begun it ends, whoever stops waiting."""
+        loop = asyncio.get_running_loop()
+        done = loop.run_in_executor(self._thread, lambda: self._transact(job, *args, **kwargs))
+        return await asyncio.shield(done)
+
+    def run_now(self, job: Callable[[Job], T]) -> T:
+        """The same while there is no event loop."""
+        return self._thread.submit(self._transact, job).result()
+
+    def _transact(
+        self, job: Callable[Concatenate[Job, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        work = Job(self._connection, self._blobs)
+        self._connection.execute("BEGIN")
+        try:
+            result = job(work, *args, **kwargs)
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+        self._blobs.remove(work.freed)
+        return result
+
+    def release(self, layout: Layout) -> None:
+        """Let go of a pinned layout; what was deleted meanwhile is removed now."""
+        free = self._blobs.unpin(segment.blob for segment in layout)
+        if free:
+            self._thread.submit(self._remove_unknown, free)
+
+    def _remove_unknown(self, names: Iterable[str]) -> None:
+        self._blobs.remove([name for name in names if not self._is_known(name)])
+
+    def _is_known(self, name: str) -> bool:
+        found = self._connection.execute("SELECT 1 FROM blobs WHERE id = ?", (name,))
+        return found.fetchone() is not None
+
+
+def _open(path: Path, durable: bool) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, timeout=0)
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+        found = connection.execute("PRAGMA user_version").fetchone()[0]
+        if found == 0:
+            connection.executescript(f"{_SCHEMA} PRAGMA user_version = {VERSION};")
+        elif found != VERSION:
+            raise RuntimeError(f"{path} was written by another version of the server ({found})")
+    except sqlite3.OperationalError as error:
+        connection.close()
+        raise RuntimeError(f"{path} is not usable; is another server running on it?") from error
+    return connection

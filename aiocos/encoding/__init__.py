@@ -1,0 +1,1 @@
+"""How values reach the wire and come back: addresses, headers, XML, digests."""

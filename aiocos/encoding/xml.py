@@ -1,0 +1,129 @@
+"""XML as COS sends and takes it.
+
+In: bytes from the network, never trusted. Out: a checked root element, plain dicts of
+text; and dicts as request bodies. DOCTYPE, entities, deep nesting and surprising roots
+are refused before anything is expanded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+from xml.sax.saxutils import escape
+
+from lxml import etree
+
+from aiocos.errors import ParameterError, ResponseParseError
+
+Tree = dict[str, "str | Tree | list[str | Tree | None] | None"]
+MAX_DEPTH: Final = 64
+CR: Final = "\r"  # a parser reads a bare one as a line feed
+
+
+def parse(document: bytes, roots: Collection[str]) -> etree._Element:
+    """Return the root element, which must be one of ``roots`` or ``Error``.
+
+    Raises:
+        ResponseParseError: not XML, not the document expected, or not to be trusted.
+    """
+    if not document.strip():
+        raise ResponseParseError("the answer has no body where XML was expected")
+    # A parser is not shared: lxml's keep state, and two threads may parse at once.
+    parser = etree.XMLParser(
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
+    if b"<!DOCTYPE" in document:
+        raise ResponseParseError("the answer holds a DOCTYPE, which COS never sends")
+    try:
+        root = etree.fromstring(document.lstrip(), parser)
+    except etree.XMLSyntaxError as error:
+        raise ResponseParseError(f"the answer is not well-formed XML: {error}") from error
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise ResponseParseError("the answer holds a DOCTYPE, which COS never sends")
+    name = local_name(root)
+    if name != "Error" and name not in roots:
+        expected = " or ".join(sorted(roots))
+        raise ResponseParseError(
+            f"the answer is a <{name}> document, not {expected}: it does not come from COS"
+        )
+    return root
+
+
+def local_name(element: etree._Element) -> str:
+    """Return an element's name without its namespace."""
+    tag = element.tag
+    return tag.rpartition("}")[2] if isinstance(tag, str) else ""
+
+
+def to_tree(element: etree._Element, lists: Collection[str], depth: int = 1) -> Tree:
+    """Return an element's children by name: text, nested dicts, and ``lists`` as lists.
+
+    Text stays text, an empty element is None. A name in ``lists`` is a list even where it
+    stands once.
+    """
+    if depth > MAX_DEPTH:
+        raise ResponseParseError(f"the answer is nested more than {MAX_DEPTH} deep")
+    tree: Tree = {}
+    for child in element:
+        tag = child.tag
+        if not isinstance(tag, str):
+            raise ResponseParseError("the answer holds an entity reference, which COS never sends")
+        name = tag.rpartition("}")[2]
+        value = to_tree(child, lists, depth + 1) if len(child) else child.text
+        present = tree.get(name)
+        if name in lists:
+            if isinstance(present, list):
+                present.append(value)
+            else:
+                tree[name] = [value]
+        elif isinstance(present, list):
+            present.append(value)
+        elif name in tree:
+            tree[name] = [present, value]
+        else:
+            tree[name] = value
+    return tree
+
+
+def document(root: str, content: Mapping[str, object], *, quotes: bool = False) -> bytes:
+    """Return a request body: keys in the dict's order, lists as repeated elements.
+
+    ``quotes`` spells ``"`` as an entity, as COS's samples do where ETags are listed.
+    """
+    declaration = '<?xml version="1.0" encoding="utf-8"?>'
+    if quotes:
+        return (declaration + _element(root, content, {CR: "&#13;", '"': "&quot;"})).encode()
+    return (f"{declaration}\n" + _element(root, content, {CR: "&#13;"})).encode()
+
+
+def _element(name: str, value: object, entities: dict[str, str]) -> str:
+    if not name.isidentifier():
+        raise ParameterError(f"{name!r} is not an element of the request body")
+    if value is None:
+        return f"<{name}></{name}>"
+    if isinstance(value, Mapping):
+        inner = "".join(_element(str(key), part, entities) for key, part in value.items())
+        return f"<{name}>{inner}</{name}>"
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return "".join(_element(name, part, entities) for part in value)
+    if isinstance(value, bool):
+        return f"<{name}>{str(value).lower()}</{name}>"
+    text = str(value)
+    if any(not _is_xml_character(character) for character in text):
+        raise ParameterError(
+            f"{name} is {text!r}, which holds a character that XML cannot carry; "
+            "an object of that key can be deleted by delete_object"
+        )
+    return f"<{name}>{escape(text, entities)}</{name}>"
+
+
+def _is_xml_character(character: str) -> bool:
+    code = ord(character)
+    return (code >= 0x20 and not 0xD800 <= code <= 0xDFFF and code not in {0xFFFE, 0xFFFF}) or (
+        character in "\t\n\r"
+    )

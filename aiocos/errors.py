@@ -1,0 +1,281 @@
+"""Every error aiocos raises.
+
+CosException
+  CosClientError            no usable answer
+    ParameterError          a bad argument, nothing sent (also a ValueError)
+    ClientStateError        the client is closed, or used in another event loop or process
+    TransportError          connect, timeout, reset; .sent: had the request left us?
+    ResponseParseError      the answer is not what COS sends
+    IntegrityError          length or checksum disagrees
+      ObjectChangedError    the object was replaced while it was being read
+    AmbiguousResultError    the request may or may not have been carried out
+  CosServiceError           COS refused: .status .code .message .request_id .trace_id .resource
+    NotFoundError           404
+    AccessDeniedError       403; SignatureError and ExpiredTokenError say more
+    PreconditionError       409 and 412: the state is not the one the request asked for
+    NotModifiedError        304
+    RedirectError           another 3xx, never followed: .location
+    ThrottledError          429, 503: .retry_after_s
+
+A class means what the caller does next; one table maps codes to classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+UNKNOWN = "Unknown"
+
+
+class CosException(Exception):  # noqa: N818 - the document's name
+    """Root of everything aiocos raises on purpose. No getter ever raises."""
+
+    def get_origin_msg(self) -> str:
+        """Return the answer's body as text, or the message when there was no answer."""
+        return str(self)
+
+    def get_digest_msg(self) -> dict[str, str]:
+        """Return what is known of the failure as code, message, resource and ids."""
+        return {
+            "code": self.get_error_code(),
+            "message": self.get_error_msg(),
+            "resource": self.get_resource_location(),
+            "requestid": self.get_request_id(),
+            "traceid": self.get_trace_id(),
+        }
+
+    def get_status_code(self) -> int | str:
+        """Return the HTTP status, or ``"Unknown"`` when there was no answer."""
+        return UNKNOWN
+
+    def get_error_code(self) -> str:
+        """Return the code COS gave, such as ``NoSuchKey``."""
+        return UNKNOWN
+
+    def get_error_msg(self) -> str:
+        """Return the message COS gave, or the error's own text."""
+        return str(self)
+
+    def get_resource_location(self) -> str:
+        """Return the address of the bucket or object concerned."""
+        return UNKNOWN
+
+    def get_trace_id(self) -> str:
+        """Return ``x-cos-trace-id``, which Tencent's support asks for."""
+        return UNKNOWN
+
+    def get_request_id(self) -> str:
+        """Return ``x-cos-request-id``, which Tencent's support asks for."""
+        return UNKNOWN
+
+
+class CosClientError(CosException):
+    """No usable answer: a bad argument, a broken connection, a wrong byte."""
+
+
+class ParameterError(CosClientError, ValueError):
+    """An argument cannot be right. Nothing was sent."""
+
+
+class ClientStateError(CosClientError, RuntimeError):
+    """The client is closed, or belongs to another event loop or process."""
+
+
+class TransportError(CosClientError):
+    """The connection could not be made, or broke, or was too slow.
+
+    ``sent`` is False when it is certain that no byte of the request had left; ``is_stale``
+    when the server hung up on a connection that had been used before.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        sent: bool = True,
+        retryable: bool = True,
+        timed_out: bool = False,
+        is_stale: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.sent = sent
+        self.retryable = retryable
+        self.timed_out = timed_out
+        self.is_stale = is_stale
+
+
+class ResponseParseError(CosClientError):
+    """An answer with a success status that is not what COS sends.
+
+    A captive portal's page, a cut document, a document that is too large or too deep.
+    """
+
+    def __init__(
+        self, message: str, *, status: int = 0, request_id: str = UNKNOWN, head: bytes = b""
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.request_id = request_id
+        self.head = head
+
+    def get_status_code(self) -> int | str:
+        """Return the HTTP status of the answer."""
+        return self.status or UNKNOWN
+
+    def get_request_id(self) -> str:
+        """Return the answer's ``x-cos-request-id``, if it had one."""
+        return self.request_id
+
+
+class IntegrityError(CosClientError):
+    """Bytes were lost or changed on the way: length or checksum disagrees."""
+
+
+class ObjectChangedError(IntegrityError):
+    """The object was replaced while it was being read: its bytes would have been mixed."""
+
+
+class AmbiguousResultError(CosClientError):
+    """The answer was lost and it cannot be told whether the request was carried out.
+
+    ``next_position`` is the object's present length, where an append was ambiguous.
+    """
+
+    def __init__(self, message: str, *, next_position: int | None = None) -> None:
+        super().__init__(message)
+        self.next_position = next_position
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFailure:
+    """What an answer said about the failure; unknown fields are ``"Unknown"``."""
+
+    status: int
+    code: str = UNKNOWN
+    message: str = UNKNOWN
+    resource: str = UNKNOWN
+    request_id: str = UNKNOWN
+    trace_id: str = UNKNOWN
+    origin: str = ""
+    method: str = ""
+    location: str = ""
+    retry_after_s: float | None = None
+    date: str = ""
+    hint: str = ""
+    """What this client found out about the cause, in a sentence."""
+
+
+class CosServiceError(CosException):
+    """COS answered, and refused."""
+
+    def __init__(self, failure: ServiceFailure) -> None:
+        super().__init__(failure)
+        self.failure = failure
+        self.status = failure.status
+        self.code = failure.code
+        self.message = failure.message
+        self.resource = failure.resource
+        self.request_id = failure.request_id
+        self.trace_id = failure.trace_id
+
+    def __str__(self) -> str:
+        told = f"{self.code} (HTTP {self.status}): {self.message}"
+        if self.failure.hint:
+            told += f" {self.failure.hint}"
+        return f"{told} [resource {self.resource}, request {self.request_id}]"
+
+    def get_origin_msg(self) -> str:
+        """Return the answer's body as text; empty when it had none."""
+        return self.failure.origin
+
+    def get_status_code(self) -> int:
+        """Return the HTTP status."""
+        return self.status
+
+    def get_error_code(self) -> str:
+        """Return the code COS gave, such as ``NoSuchKey``."""
+        return self.code
+
+    def get_error_msg(self) -> str:
+        """Return the message COS gave."""
+        return self.message
+
+    def get_resource_location(self) -> str:
+        """Return the address of the bucket or object concerned."""
+        return self.resource
+
+    def get_trace_id(self) -> str:
+        """Return ``x-cos-trace-id``, which Tencent's support asks for."""
+        return self.trace_id
+
+    def get_request_id(self) -> str:
+        """Return ``x-cos-request-id``, which Tencent's support asks for."""
+        return self.request_id
+
+
+class NotFoundError(CosServiceError):
+    """There is no such bucket, object, version or upload."""
+
+
+class AccessDeniedError(CosServiceError):
+    """These credentials may not do this."""
+
+
+class SignatureError(AccessDeniedError):
+    """COS computed another signature; the message says where the two part."""
+
+
+class ExpiredTokenError(AccessDeniedError):
+    """The temporary credentials have run out: get new ones."""
+
+
+class PreconditionError(CosServiceError):
+    """The bucket or object is not in the state that the request asked for."""
+
+
+class NotModifiedError(CosServiceError):
+    """The object has not changed (304): use the copy you have."""
+
+
+class RedirectError(CosServiceError):
+    """COS pointed elsewhere. Nothing was stored, deleted or read; never followed."""
+
+    @property
+    def location(self) -> str:
+        """Where the answer pointed, without its query."""
+        return self.failure.location
+
+
+class ThrottledError(CosServiceError):
+    """COS asked for fewer requests; ``retry_after_s`` when it said for how long."""
+
+    @property
+    def retry_after_s(self) -> float | None:
+        """Seconds COS asked to wait, if it did."""
+        return self.failure.retry_after_s
+
+
+_BY_CODE: dict[str, type[CosServiceError]] = {
+    "SignatureDoesNotMatch": SignatureError,
+    "ExpiredToken": ExpiredTokenError,
+    "InvalidToken": ExpiredTokenError,
+    "SlowDown": ThrottledError,
+    "RequestLimitExceeded": ThrottledError,
+}
+_BY_STATUS: dict[int, type[CosServiceError]] = {
+    304: NotModifiedError,
+    403: AccessDeniedError,
+    404: NotFoundError,
+    409: PreconditionError,
+    412: PreconditionError,
+    429: ThrottledError,
+    503: ThrottledError,
+}
+
+
+def service_error(failure: ServiceFailure) -> CosServiceError:
+    """Make the error whose class says what to do next."""
+    kind = _BY_CODE.get(failure.code) or _BY_STATUS.get(failure.status)
+    if kind is None:
+        kind = RedirectError if 300 <= failure.status < 400 else CosServiceError
+    return kind(failure)

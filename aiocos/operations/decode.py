@@ -1,0 +1,141 @@
+"""Answers into results, and the proof that what was sent has arrived.
+
+In: a Reply. Out: the dict that the caller gets. An ``<Error>`` inside a success raises
+EmbeddedError; anything else that COS would not send raises ResponseParseError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final
+from urllib.parse import unquote
+
+from lxml import etree
+
+from aiocos.encoding import xml
+from aiocos.encoding.digest import md5_of_etag
+from aiocos.errors import CosException, IntegrityError, ResponseParseError
+from aiocos.operations.results import Verified
+from aiocos.request import Reply
+from aiocos.transport import Upload
+
+_SSE: Final = "x-cos-server-side-encryption"
+
+
+class EmbeddedError(CosException):
+    """A success status around an ``<Error>`` document; never leaves the session."""
+
+
+def parse(reply: Reply, *roots: str) -> etree._Element:
+    """Return the root of an answer, or raise what it carries."""
+    root = xml.parse(reply.body, roots)
+    if xml.local_name(root) == "Error":
+        raise EmbeddedError
+    return root
+
+
+def refuse_page(reply: Reply) -> None:
+    """Refuse a success that did not come from COS: a portal's page, or an error inside.
+
+    COS sends no body here, or what a callback returned, which is not HTML.
+    """
+    start = reply.body[:256].lstrip().lower()
+    if start.startswith((b"<!doctype", b"<html")):
+        raise ResponseParseError("the answer is an HTML page: it does not come from COS")
+    if start.startswith((b"<?xml", b"<error")) and b"<Error>" in reply.body:
+        parse(reply)
+
+
+def nothing(reply: Reply) -> None:
+    """Return None: the status says it all."""
+    refuse_page(reply)
+
+
+def headers_only(reply: Reply) -> Any:
+    """Return the answer's headers."""
+    refuse_page(reply)
+    return reply.headers
+
+
+def stored_headers(reply: Reply) -> Any:
+    """Return the headers of a write, which COS always answers with an ETag."""
+    refuse_page(reply)
+    if "ETag" not in reply.headers:
+        raise ResponseParseError("the answer to an upload has no ETag: nothing may be stored")
+    return reply.headers
+
+
+def appended_headers(reply: Reply) -> Any:
+    """Return the headers of an append, which COS answers with the next position."""
+    refuse_page(reply)
+    if not reply.headers.get("x-cos-next-append-position", "").isdigit():
+        raise ResponseParseError("the answer to an append has no x-cos-next-append-position")
+    return reply.headers
+
+
+def headers_and(*roots: str) -> Callable[[Reply], Any]:
+    """Return a decoder for headers and a document that must have an ETag."""
+
+    def decode(reply: Reply) -> Any:
+        tree = xml.to_tree(parse(reply, *roots), ())
+        if not tree.get("ETag"):
+            raise ResponseParseError(f"the {roots[0]} document has no ETag")
+        return {**reply.headers, **tree}
+
+    return decode
+
+
+def tree_of(
+    *roots: str, needs: Collection[str] = (), lists: Collection[str] = ()
+) -> Callable[[Reply], Any]:
+    """Return a decoder for a document: every list is there, also when it is empty."""
+    names = frozenset(lists)
+
+    def decode(reply: Reply) -> Any:
+        tree = xml.to_tree(parse(reply, *roots), names)
+        for name in needs:
+            if not tree.get(name):
+                raise ResponseParseError(f"the {roots[0]} document has no {name}")
+        for name in names:
+            tree.setdefault(name, [])
+        return tree
+
+    return decode
+
+
+def unquote_fields(tree: dict[str, Any], fields: Mapping[str, Collection[str]]) -> None:
+    """Percent-decode the names of a listing that was asked for with encoding-type=url.
+
+    ``fields`` maps "" to the names at the top, and each list to the names in its items.
+    """
+    for place, names in fields.items():
+        for item in tree[place] if place else (tree,):
+            for name in names:
+                text = item.get(name)
+                if text and "%" in text:
+                    item[name] = unquote(text)
+
+
+async def verify_sent(reply: Reply, upload: Upload) -> Verified:
+    """Compare what was sent with what COS says it stored.
+
+    Raises:
+        IntegrityError: they differ.
+    """
+    headers = reply.headers
+    stored = headers.get("x-cos-hash-crc64ecma", "")
+    if stored.isdigit():
+        if int(stored) != upload.crc64:
+            raise IntegrityError(
+                f"COS stored CRC-64 {stored}, but {upload.crc64} was sent: damaged on the way"
+            )
+        return "crc64"
+    etag = md5_of_etag(headers.get("ETag", ""))
+    is_encrypted = any(name.startswith(_SSE) for name in headers)
+    body = upload.body
+    if etag is None or is_encrypted or body is None or not body.replayable:
+        return "size"
+    sent = (await body.md5(upload.executor)).hex()
+    if sent != etag:
+        raise IntegrityError(f"COS stored MD5 {etag}, but {sent} was sent: damaged on the way")
+    return "md5"

@@ -1,0 +1,269 @@
+"""Uploads in parts: create, upload and copy parts, list, complete, abort."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Final, TypedDict, Unpack
+
+from aiocos.body import BodyLike, as_body
+from aiocos.encoding import xml
+from aiocos.errors import ParameterError
+from aiocos.operations import reconcile
+from aiocos.operations.checks import (
+    MAX_PARTS,
+    source_range,
+    upload_body,
+    upload_id,
+    whole_number,
+)
+from aiocos.operations.decode import headers_and, nothing, stored_headers, tree_of
+from aiocos.operations.listing import ListOperations
+from aiocos.operations.objects import ObjectOperations, check_stored
+from aiocos.operations.options import (
+    CompleteMultipartUploadOptions,
+    CreateMultipartUploadOptions,
+    RequestHeaders,
+    UploadPartCopyOptions,
+    UploadPartOptions,
+)
+from aiocos.operations.results import (
+    CompleteMultipartUploadResult,
+    CopyObjectResult,
+    CopySource,
+    CreateMultipartUploadResult,
+    PutObjectResult,
+)
+from aiocos.operations.spec import Operation
+from aiocos.request import Repeat
+
+CREATE_MULTIPART_UPLOAD: Final[Operation[CreateMultipartUploadResult]] = Operation(
+    name="CreateMultipartUpload",
+    method="POST",
+    scope="object",
+    query={"uploads": ""},
+    options=CreateMultipartUploadOptions,
+    decode=tree_of("InitiateMultipartUploadResult", needs=("UploadId",)),
+    repeat=Repeat.RECONCILE,
+)
+UPLOAD_PART: Final[Operation[PutObjectResult]] = Operation(
+    name="UploadPart",
+    method="PUT",
+    scope="object",
+    options=UploadPartOptions,
+    decode=stored_headers,
+)
+UPLOAD_PART_COPY: Final[Operation[CopyObjectResult]] = Operation(
+    name="UploadPartCopy",
+    method="PUT",
+    scope="object",
+    options=UploadPartCopyOptions,
+    decode=headers_and("CopyPartResult"),
+    is_slow=True,
+)
+COMPLETE_MULTIPART_UPLOAD: Final[Operation[CompleteMultipartUploadResult]] = Operation(
+    name="CompleteMultipartUpload",
+    method="POST",
+    scope="object",
+    options=CompleteMultipartUploadOptions,
+    decode=headers_and("CompleteMultipartUploadResult"),
+    repeat=Repeat.RECONCILE,
+    doubtful_codes=frozenset({"NoSuchUpload"}),
+    is_slow=True,
+)
+ABORT_MULTIPART_UPLOAD: Final[Operation[None]] = Operation(
+    name="AbortMultipartUpload",
+    method="DELETE",
+    scope="object",
+    options=RequestHeaders,
+    decode=nothing,
+    doubtful_codes=frozenset({"NoSuchUpload"}),
+)
+
+
+class CompletedPart(TypedDict, total=False):
+    """One part to join: as ``list_parts`` gives it, or number and ETag."""
+
+    PartNumber: int | str
+    ETag: str
+    Size: str
+    LastModified: str
+
+
+class MultipartUpload(TypedDict, total=False):
+    """The parts to join, in ascending order."""
+
+    Part: Sequence[CompletedPart]
+
+
+class MultipartOperations(ObjectOperations, ListOperations):
+    """The single steps of a multipart upload; ``upload_file`` takes them all."""
+
+    async def create_multipart_upload(
+        self, Bucket: str, Key: str, **options: Unpack[CreateMultipartUploadOptions]
+    ) -> CreateMultipartUploadResult:
+        """Begin an upload in parts and return its ``UploadId``.
+
+        Parts are stored, and paid for, until the upload is completed or aborted. When an
+        answer was lost, ``possible_orphans`` in the result counts the uploads that may
+        exist beside this one.
+
+        Source: seed document, "Initializing a multipart upload".
+        """
+        lost = 0
+
+        async def count_lost(error: object) -> None:
+            nonlocal lost
+            lost += 1
+
+        result = await self._invoke(
+            CREATE_MULTIPART_UPLOAD, options, Bucket=Bucket, Key=Key, reconcile=count_lost
+        )
+        if lost:
+            result["possible_orphans"] = lost
+        return result
+
+    async def upload_part(
+        self,
+        Bucket: str,
+        Key: str,
+        Body: BodyLike,
+        PartNumber: int,
+        UploadId: str,
+        *,
+        EnableMD5: bool = False,
+        ContentLength: int | str | None = None,
+        **options: Unpack[UploadPartOptions],
+    ) -> PutObjectResult:
+        """Upload one part, number 1 to 10000, of 1 MiB to 5 GiB; the last may be smaller.
+
+        A part of a number that is there already replaces it. CRC-64 is compared as in
+        ``put_object``.
+
+        Raises:
+            NotFoundError: there is no such upload.
+            IntegrityError: COS stored something else, twice.
+
+        Source: seed document, "Uploading parts".
+        """
+        body = upload_body(Body, ContentLength)
+        headers = await self._md5_header(body) if EnableMD5 else None
+        return await self._invoke(
+            UPLOAD_PART,
+            options,
+            Bucket=Bucket,
+            Key=Key,
+            query=_part(PartNumber, UploadId),
+            headers=headers,
+            body=body,
+            check=check_stored,
+        )
+
+    async def upload_part_copy(
+        self,
+        Bucket: str,
+        Key: str,
+        PartNumber: int,
+        UploadId: str,
+        CopySource: CopySource,
+        CopySourceRange: str = "",
+        **options: Unpack[UploadPartCopyOptions],
+    ) -> CopyObjectResult:
+        """Make a part of another object, or of ``bytes=first-last`` of it.
+
+        Raises:
+            NotFoundError: there is no such upload or source.
+            PreconditionError: a ``CopySourceIf...`` condition is not met.
+
+        Source: seed document, "Copying an object part".
+        """
+        source = (await self._ready()).endpoints.copy_source(CopySource)
+        headers = {
+            "x-cos-copy-source": source,
+            "x-cos-copy-source-range": source_range(CopySourceRange),
+        }
+        return await self._invoke(
+            UPLOAD_PART_COPY,
+            options,
+            Bucket=Bucket,
+            Key=Key,
+            query=_part(PartNumber, UploadId),
+            headers=headers,
+        )
+
+    async def complete_multipart_upload(
+        self,
+        Bucket: str,
+        Key: str,
+        UploadId: str,
+        MultipartUpload: MultipartUpload | None = None,
+        **options: Unpack[CompleteMultipartUploadOptions],
+    ) -> CompleteMultipartUploadResult:
+        """Join the parts into the object.
+
+        When the answer is lost, the object is looked at: this returns only when the object
+        is there.
+
+        Raises:
+            CosServiceError: a part is missing, too small or out of order; also where COS
+                said so inside a success.
+            NotFoundError: there is no such upload.
+            AmbiguousResultError: the answer was lost, the upload is gone, and the object
+                that is there cannot be told to be the right one.
+
+        Source: seed document, "Completing a multipart upload".
+        """
+        parts = _parts(MultipartUpload)
+        document = xml.document("CompleteMultipartUpload", {"Part": parts}, quotes=True)
+        etags = [part["ETag"] for part in parts]
+        return await self._invoke(
+            COMPLETE_MULTIPART_UPLOAD,
+            options,
+            Bucket=Bucket,
+            Key=Key,
+            query={"uploadId": upload_id(UploadId)},
+            body=as_body(document),
+            reconcile=partial(reconcile.completed, self, Bucket, Key, UploadId, etags),
+        )
+
+    async def abort_multipart_upload(
+        self, Bucket: str, Key: str, UploadId: str, **options: Unpack[RequestHeaders]
+    ) -> None:
+        """Give up an upload and delete its parts.
+
+        Raises:
+            NotFoundError: there is no such upload.
+
+        Source: seed document, "Aborting a multipart upload".
+        """
+        return await self._invoke(
+            ABORT_MULTIPART_UPLOAD,
+            options,
+            Bucket=Bucket,
+            Key=Key,
+            query={"uploadId": upload_id(UploadId)},
+            reconcile=reconcile.was_done,
+        )
+
+
+def _part(number: object, identifier: object) -> dict[str, str]:
+    checked = whole_number(number, "PartNumber", 1, MAX_PARTS)
+    return {"partNumber": str(checked), "uploadId": upload_id(identifier)}
+
+
+def _parts(upload: object) -> list[dict[str, Any]]:
+    """Return number and ETag of each part, in the order given."""
+    parts = upload.get("Part") if isinstance(upload, Mapping) else None
+    if not parts:
+        raise ParameterError("MultipartUpload needs Part, a list of PartNumber and ETag")
+    for part in parts:
+        for name in ("PartNumber", "ETag"):
+            if not part.get(name):
+                raise ParameterError(f"MultipartUpload holds a part without {name}: {part!r}")
+    return [
+        {
+            "PartNumber": whole_number(part["PartNumber"], "PartNumber", 1, MAX_PARTS),
+            "ETag": part["ETag"],
+        }
+        for part in parts
+    ]

@@ -1,0 +1,330 @@
+"""One object: put, append, head, get, restore."""
+
+from __future__ import annotations
+
+import base64
+import mimetypes
+import os
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Literal, TypedDict, Unpack
+
+from aiocos.body import Body, BodyLike, as_body
+from aiocos.encoding import xml
+from aiocos.encoding.urls import simplifies_to_nothing
+from aiocos.errors import AmbiguousResultError, NotFoundError, ParameterError
+from aiocos.operations import reconcile
+from aiocos.operations.base import Operations
+from aiocos.operations.checks import byte_range, upload_body, whole_number
+from aiocos.operations.decode import (
+    appended_headers,
+    headers_only,
+    nothing,
+    stored_headers,
+    verify_sent,
+)
+from aiocos.operations.options import (
+    AppendObjectOptions,
+    GetObjectOptions,
+    HeadObjectOptions,
+    PutObjectOptions,
+    RestoreObjectOptions,
+)
+from aiocos.operations.results import (
+    AppendObjectResult,
+    GetObjectResult,
+    ObjectHead,
+    PutObjectResult,
+)
+from aiocos.operations.spec import Operation
+from aiocos.request import Repeat, Reply
+from aiocos.stream import StreamBody
+from aiocos.transport import Exchange
+
+_CONDITIONS: Final = frozenset({"IfMatch", "IfNoneMatch", "ForbidOverwrite"})
+
+PUT_OBJECT: Final[Operation[PutObjectResult]] = Operation(
+    name="PutObject",
+    method="PUT",
+    scope="object",
+    options=PutObjectOptions,
+    decode=stored_headers,
+    doubtful_codes=frozenset({"PreconditionFailed", "FileAlreadyExists", "ObjectAlreadyExists"}),
+)
+APPEND_OBJECT: Final[Operation[AppendObjectResult]] = Operation(
+    name="AppendObject",
+    method="POST",
+    scope="object",
+    query={"append": ""},
+    options=AppendObjectOptions,
+    decode=appended_headers,
+    repeat=Repeat.RECONCILE,
+    doubtful_codes=frozenset({"AppendPositionErr", "PositionNotEqualToLength"}),
+)
+HEAD_OBJECT: Final[Operation[ObjectHead]] = Operation(
+    name="HeadObject",
+    method="HEAD",
+    scope="object",
+    options=HeadObjectOptions,
+    decode=headers_only,
+)
+GET_OBJECT: Final[Operation[GetObjectResult]] = Operation(
+    name="GetObject",
+    method="GET",
+    scope="object",
+    options=GetObjectOptions,
+    decode=headers_only,
+)
+RESTORE_OBJECT: Final[Operation[None]] = Operation(
+    name="RestoreObject",
+    method="POST",
+    scope="object",
+    query={"restore": ""},
+    options=RestoreObjectOptions,
+    decode=nothing,
+    doubtful_codes=frozenset({"RestoreAlreadyInProgress"}),
+)
+
+
+class RestoreParameters(TypedDict, total=False):
+    """How fast a restore is to be: ``Expedited``, ``Standard`` or ``Bulk``."""
+
+    Tier: Literal["Expedited", "Standard", "Bulk"]
+
+
+class RestoreRequest(TypedDict, total=False):
+    """For how long an archived object is to be readable."""
+
+    Days: int | str
+    CASJobParameters: RestoreParameters
+
+
+class ObjectOperations(Operations):
+    """Operations on one object."""
+
+    async def put_object(
+        self,
+        Bucket: str,
+        Body: BodyLike,
+        Key: str,
+        *,
+        EnableMD5: bool = False,
+        ContentLength: int | str | None = None,
+        **options: Unpack[PutObjectOptions],
+    ) -> PutObjectResult:
+        """Store an object of at most 5 GiB in one request, replacing what was there.
+
+        ``Body`` is bytes, ``str`` (content, in UTF-8), a ``Path``, a file, a sync or async
+        iterator of bytes, or a stream with ``read(n)``; ``ContentLength`` promises the
+        length of one that cannot tell it. ``EnableMD5`` reads the body once more before
+        sending, for COS to compare. CRC-64 of what was sent is compared with what COS
+        stored in any case; ``verified`` in the result says how.
+
+        Raises:
+            ParameterError: an argument cannot be right; nothing was sent.
+            IntegrityError: COS stored something else, twice.
+            PreconditionError: a condition or ``ForbidOverwrite`` was not met.
+
+        Source: seed document, "Uploading an object using simple upload".
+        """
+        body = upload_body(Body, ContentLength)
+        headers = await self._md5_header(body) if EnableMD5 else None
+        is_conditional = not _CONDITIONS.isdisjoint(options)
+        return await self._invoke(
+            PUT_OBJECT,
+            options,
+            Bucket=Bucket,
+            Key=Key,
+            headers=headers,
+            body=body,
+            check=check_stored,
+            reconcile=partial(reconcile.stored, self, Bucket, Key, body, options)
+            if is_conditional
+            else None,
+            repeat=Repeat.RECONCILE if is_conditional else Repeat.SAFE,
+        )
+
+    async def put_object_from_local_file(
+        self,
+        Bucket: str,
+        LocalFilePath: str | os.PathLike[str],
+        Key: str,
+        *,
+        EnableMD5: bool = False,
+        **options: Unpack[PutObjectOptions],
+    ) -> PutObjectResult:
+        """Store a file as an object, in one request.
+
+        ``ContentType`` is guessed from the file's name where it is not given.
+
+        Raises:
+            ParameterError: the file cannot be read, or is not a regular file.
+            IntegrityError: COS stored something else, or the file changed meanwhile.
+
+        Source: seed document, "Uploading an object using simple upload".
+        """
+        guessed, _ = mimetypes.guess_type(os.fspath(LocalFilePath))
+        if guessed is not None and "ContentType" not in options:
+            options["ContentType"] = guessed
+        return await self.put_object(
+            Bucket, Path(LocalFilePath), Key, EnableMD5=EnableMD5, **options
+        )
+
+    async def append_object(
+        self,
+        Bucket: str,
+        Key: str,
+        Position: int,
+        Data: BodyLike,
+        *,
+        ContentLength: int | str | None = None,
+        **options: Unpack[AppendObjectOptions],
+    ) -> AppendObjectResult:
+        """Add ``Data`` to the end of an appendable object.
+
+        ``Position``, in bytes, must equal the present length: 0 makes the object, later
+        calls pass back ``x-cos-next-append-position``. When an answer is lost, the object
+        is looked at before anything is sent again.
+
+        Raises:
+            PreconditionError: ``Position`` is not the present length.
+            AmbiguousResultError: the answer was lost and the object is in neither state;
+                ``next_position`` is its length.
+
+        Source: seed document, "Appending parts".
+        """
+        position = whole_number(Position, "Position", 0)
+        body = upload_body(Data, ContentLength)
+        return await self._invoke(
+            APPEND_OBJECT,
+            options,
+            Bucket=Bucket,
+            Key=Key,
+            query={"position": str(position)},
+            body=body,
+            check=partial(_check_appended, position),
+            reconcile=partial(reconcile.appended, self, Bucket, Key, position, body),
+        )
+
+    async def head_object(
+        self, Bucket: str, Key: str, **options: Unpack[HeadObjectOptions]
+    ) -> ObjectHead:
+        """Return an object's headers: size, ETag, metadata, storage class.
+
+        Raises:
+            NotFoundError: there is no such object or version.
+            NotModifiedError: ``IfModifiedSince`` or ``IfNoneMatch`` says so.
+
+        Source: seed document, "Querying object metadata".
+        """
+        return await self._invoke(HEAD_OBJECT, options, Bucket=Bucket, Key=Key)
+
+    async def object_exists(self, Bucket: str, Key: str) -> bool:
+        """Whether there is such an object; other failures than 404 raise.
+
+        Source: sync SDK, ``object_exists``.
+        """
+        try:
+            await self.head_object(Bucket, Key)
+        except NotFoundError:
+            return False
+        return True
+
+    async def get_object(
+        self,
+        Bucket: str,
+        Key: str,
+        *,
+        KeySimplifyCheck: bool = True,
+        **options: Unpack[GetObjectOptions],
+    ) -> GetObjectResult:
+        """Return an object's headers, and under ``Body`` its content, still to be read.
+
+        Read it all, or close it: ``async with response["Body"] as body``. ``Range`` is one
+        range of bytes, both ends included. ``KeySimplifyCheck=False`` permits keys such as
+        ``a/..``, which a proxy could take for the bucket itself.
+
+        Raises:
+            NotFoundError: there is no such object or version.
+            AccessDeniedError: not allowed, or archived and not restored
+                (``.code`` is ``InvalidObjectState``).
+            PreconditionError: ``IfMatch`` or ``IfUnmodifiedSince`` is not met.
+            IntegrityError: the answer is not the range that was asked for.
+
+        Source: seed document, "Downloading an object".
+        """
+        session = await self._ready()
+        request = self._request(session, GET_OBJECT, options, Bucket, Key)
+        if KeySimplifyCheck and simplifies_to_nothing(request.path):
+            raise ParameterError(
+                f"Key {Key!r} would be the bucket itself if its dots were taken for steps in a "
+                "tree; KeySimplifyCheck=False asks for the object of that name"
+            )
+        if "Range" in request.headers:
+            byte_range(request.headers["Range"])
+
+        async def receive(exchange: Exchange) -> GetObjectResult:
+            body = StreamBody(session, request, exchange)
+            result: Any = {**exchange.headers, "Body": body}
+            return result  # type: ignore[no-any-return]
+
+        return await session.send(request, receive)
+
+    async def restore_object(
+        self,
+        Bucket: str,
+        Key: str,
+        RestoreRequest: RestoreRequest | None = None,
+        **options: Unpack[RestoreObjectOptions],
+    ) -> None:
+        """Start to make an archived object readable, for ``Days`` days.
+
+        Returns when COS has taken the request; ``x-cos-restore`` of ``head_object`` tells
+        when it is done.
+
+        Raises:
+            PreconditionError: it is being restored already (``RestoreAlreadyInProgress``).
+            CosServiceError: it is not archived (``RestoreNonArchiveObject``).
+
+        Source: seed document, "Restoring an archived object".
+        """
+        if not isinstance(RestoreRequest, Mapping) or "Days" not in RestoreRequest:
+            raise ParameterError("RestoreRequest needs Days, for example {'Days': 7}")
+        whole_number(RestoreRequest["Days"], "Days", 1)
+        body = as_body(xml.document("RestoreRequest", RestoreRequest))
+        return await self._invoke(
+            RESTORE_OBJECT,
+            options,
+            Bucket=Bucket,
+            Key=Key,
+            body=body,
+            reconcile=reconcile.was_done,
+        )
+
+    async def _md5_header(self, body: Body) -> dict[str, str]:
+        """Return Content-MD5 of a body that can be read twice."""
+        if not body.replayable:
+            raise ParameterError("EnableMD5 needs a Body that can be read twice")
+        digest = await body.md5((await self._ready()).executor)
+        return {"Content-MD5": base64.b64encode(digest).decode()}
+
+
+async def check_stored(reply: Reply, exchange: Exchange) -> None:
+    """Note in the result how it was proven that COS stored what was sent."""
+    reply.headers["verified"] = await verify_sent(reply, exchange.upload)
+
+
+async def _check_appended(position: int, reply: Reply, exchange: Exchange) -> None:
+    next_position = int(reply.headers["x-cos-next-append-position"])
+    expected = position + exchange.upload.sent_bytes
+    if next_position != expected:
+        raise AmbiguousResultError(
+            f"appended at {position}, the object should end at {expected}, COS says "
+            f"{next_position}: look at it before you go on",
+            next_position=next_position,
+        )
+    # Beyond position 0 the checksum is of more than what was sent.
+    reply.headers["verified"] = (
+        await verify_sent(reply, exchange.upload) if position == 0 else "size"
+    )

@@ -1,0 +1,137 @@
+"""After a lost answer: was the request carried out?
+
+In: what was asked, and the error in whose place the answer should have been. Out: the
+result, as if the answer had come; None when the request was certainly not carried out; or
+AmbiguousResultError.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from aiocos.body import Body
+from aiocos.encoding.digest import crc64, md5_of_etag
+from aiocos.errors import AmbiguousResultError, CosException, CosServiceError, NotFoundError
+from aiocos.operations.options import CustomerKey, HeadObjectOptions
+from aiocos.session import Settled
+
+if TYPE_CHECKING:
+    from aiocos.operations.multipart import MultipartOperations
+    from aiocos.operations.objects import ObjectOperations
+
+
+async def was_done(error: CosException) -> Settled[None] | None:
+    """Take a refusal that only an earlier success can have caused for that success."""
+    return Settled(None) if isinstance(error, CosServiceError) and error.status < 500 else None
+
+
+async def stored(
+    client: ObjectOperations,
+    Bucket: str,
+    Key: str,
+    body: Body,
+    options: Mapping[str, Any],
+    error: CosException,
+) -> Settled[Any] | None:
+    """Look whether the object that is there now is the one a conditional put sent."""
+    head = await _head(client, Bucket, Key, options)
+    if head is None or not await _is_body(client, head, body):
+        return None
+    return Settled({**head, "verified": "crc64"})
+
+
+async def appended(
+    client: ObjectOperations, Bucket: str, Key: str, position: int, body: Body, error: CosException
+) -> Settled[Any] | None:
+    """Look whether the object ends with the data of an append."""
+    head = await _head(client, Bucket, Key, {})
+    length = _length(head)
+    if length == position:
+        return None
+    size = body.size if body.replayable else None
+    if length is not None and size is not None and length == position + size:
+        sent, there = await _crc64(client, body), 0
+        response = await client.get_object(
+            Bucket, Key, Range=f"bytes={position}-{length - 1}", KeySimplifyCheck=False
+        )
+        async with response["Body"] as stream:
+            async for piece in stream:
+                there = crc64(piece, there)
+        if sent == there:
+            return Settled(
+                {**(head or {}), "x-cos-next-append-position": str(length), "verified": "crc64"}
+            )
+    raise AmbiguousResultError(
+        f"the answer to an append at {position} was lost, and the object now has {length} bytes "
+        f"that are not the ones expected; next_position is {length} ({error})",
+        next_position=length,
+    ) from error
+
+
+async def completed(
+    client: MultipartOperations,
+    Bucket: str,
+    Key: str,
+    upload_id: str,
+    etags: list[str],
+    error: CosException,
+) -> Settled[Any] | None:
+    """Look whether the object that is there now is the one the parts make."""
+    head = await _head(client, Bucket, Key, {})
+    if head is not None and head.get("ETag", "").strip('"').lower() == multipart_etag(etags):
+        place = {"Bucket": Bucket, "Key": Key}
+        return Settled({**head, **place})
+    try:
+        await client.list_parts(Bucket, Key, upload_id, MaxParts=1)
+    except NotFoundError as gone:
+        raise AmbiguousResultError(
+            f"the answer to the completion of upload {upload_id} was lost, the upload is gone, and "
+            f"the object at {Key!r} is not known to be made of its parts: look at it"
+        ) from gone
+    return None
+
+
+def multipart_etag(etags: list[str]) -> str | None:
+    """Return the ETag COS gives an object of these parts: MD5 of their MD5s, and the count."""
+    digests = [md5_of_etag(etag) for etag in etags]
+    if not all(digests):
+        return None
+    joined = b"".join(bytes.fromhex(digest) for digest in digests if digest)
+    return f"{hashlib.md5(joined, usedforsecurity=False).hexdigest()}-{len(etags)}"
+
+
+async def _head(
+    client: ObjectOperations, Bucket: str, Key: str, options: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Return the object's headers, None when it is not there."""
+    key: HeadObjectOptions = {}
+    for name in CustomerKey.__annotations__:
+        if name in options:
+            key[name] = options[name]  # type: ignore[literal-required]
+    try:
+        return {**await client.head_object(Bucket, Key, **key)}
+    except NotFoundError:
+        return None
+
+
+def _length(head: Mapping[str, Any] | None) -> int | None:
+    """Return an object's length: 0 when it is not there, None when it was not told."""
+    if head is None:
+        return 0
+    told = head.get("Content-Length", "")
+    return int(told) if told.isdigit() else None
+
+
+async def _is_body(client: ObjectOperations, head: Mapping[str, Any], body: Body) -> bool:
+    there = head.get("x-cos-hash-crc64ecma")
+    return body.replayable and there == str(await _crc64(client, body))
+
+
+async def _crc64(client: ObjectOperations, body: Body) -> int:
+    value = 0
+    session = await client._ready()
+    async for piece in body.pieces(session.executor):
+        value = crc64(piece, value)
+    return value

@@ -1,0 +1,107 @@
+"""How long an attempt may take, and how slow a body may be.
+
+In: time limits and counts of bytes. Out: a TimeoutError inside the attempt, or a
+TransportError, as soon as a peer stops or trickles.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, NamedTuple
+
+from aiocos.config import Timeouts
+from aiocos.errors import TransportError
+
+
+class Wait(NamedTuple):
+    """How long one attempt may take, in seconds; None is no limit."""
+
+    head_s: float | None
+    """For the head of the answer, from the last byte sent."""
+    reply_s: float | None
+    """For an answer that is read as a whole."""
+    counts_rate: bool = True
+    """Whether a trickle is too slow (not where COS sends spaces while it thinks)."""
+
+
+class Meter:
+    """Refuses a body that moves, but hardly: a slow-loris never goes idle."""
+
+    def __init__(self, min_rate: tuple[int, float] | None) -> None:
+        self._rate = min_rate
+        self._begun = 0.0
+        self._bytes = 0
+
+    def advance(self, count: int) -> None:
+        """Count bytes; raise when a whole window had too few of them."""
+        if self._rate is None:
+            return
+        now = asyncio.get_running_loop().time()
+        bytes_per_s, window_s = self._rate
+        if not self._begun:
+            self._begun = now
+        elif now - self._begun >= window_s:
+            if self._bytes < bytes_per_s * (now - self._begun):
+                raise TransportError(
+                    f"slower than {bytes_per_s} bytes/s for {window_s:g} s", timed_out=True
+                )
+            self._begun, self._bytes = now, 0
+        self._bytes += count
+
+
+class Watch:
+    """One timer for the time limits of all attempts.
+
+    A timer for each would cost a small request as much as its checksum and signature
+    together. Limits are looked at every 20 ms while there are any.
+    """
+
+    _TICK_S: Final = 0.02
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._ends: dict[asyncio.Timeout, float] = {}
+        self._is_ticking = False
+
+    def add(self, limit: asyncio.Timeout, seconds: float | None) -> None:
+        """Let ``limit`` end this many seconds from now; never, for None."""
+        if seconds is None:
+            self._ends.pop(limit, None)
+            return
+        self._ends[limit] = self._loop.time() + seconds
+        if not self._is_ticking:
+            self._is_ticking = True
+            self._loop.call_later(self._TICK_S, self._tick)
+
+    def discard(self, limit: asyncio.Timeout) -> None:
+        """Forget a limit: its attempt is over."""
+        self._ends.pop(limit, None)
+
+    def _tick(self) -> None:
+        now = self._loop.time()
+        for limit in [limit for limit, end in self._ends.items() if end <= now]:
+            del self._ends[limit]
+            limit.reschedule(now)
+        self._is_ticking = bool(self._ends)
+        if self._is_ticking:
+            self._loop.call_later(self._TICK_S, self._tick)
+
+
+class Pace:
+    """Lets each piece that is sent put off an attempt's time limit."""
+
+    def __init__(self, watch: Watch, limit: asyncio.Timeout, timeouts: Timeouts) -> None:
+        self._watch = watch
+        self._limit = limit
+        self._idle_s = timeouts.idle
+        self._meter = Meter(timeouts.min_rate)
+        self.allow(timeouts.idle)
+
+    def advance(self, count: int) -> None:
+        """Count bytes that were sent."""
+        self._meter.advance(count)
+        self.allow(self._idle_s)
+
+    def allow(self, seconds: float | None) -> None:
+        """Move the limit to this many seconds from now."""
+        self._watch.add(self._limit, seconds)

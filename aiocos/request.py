@@ -1,0 +1,59 @@
+"""One request before it is signed, and one answer after it was read.
+
+In: what an operation decided. Out: frozen values that the session sends and decodes.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from aiocos.body import Body
+from aiocos.encoding.urls import Target
+from aiocos.units import MIB
+
+
+class Repeat(enum.Enum):
+    """What may be done when it is unknown whether a request was carried out."""
+
+    SAFE = enum.auto()
+    """Send it again: twice is the same as once."""
+    RECONCILE = enum.auto()
+    """Look at what is there first, then send it again or take it as done."""
+    NEVER = enum.auto()
+    """Raise: a second time may do it twice."""
+
+
+@dataclass(slots=True)
+class Request:
+    """What to send, for as many attempts as it takes; each attempt signs it anew."""
+
+    operation: str
+    method: str
+    target: Target
+    path: str
+    """Decoded, as it is signed: ``/`` and then the key."""
+    raw_path: str
+    """Encoded once, as it is sent."""
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Body | None = None
+    repeat: Repeat = Repeat.SAFE
+    doubtful_codes: frozenset[str] = frozenset()
+    """Error codes that, after an attempt in doubt, may mean that it had succeeded."""
+    is_slow: bool = False
+    """COS may think for minutes before it answers (complete, copy)."""
+    signs_query: bool = True
+    body_limit: int = MIB
+    """The most bytes of an answer that are read into memory."""
+
+
+@dataclass(slots=True)
+class Reply:
+    """An answer of which status and headers are known and, unless streamed, the body."""
+
+    status: int
+    headers: dict[str, str]
+    """In COS's own spelling, whatever case the server used."""
+    body: bytes = b""

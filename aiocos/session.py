@@ -1,0 +1,372 @@
+"""The send loop: credentials, signature, attempt, and what follows a failure.
+
+In: a Request, and a function that receives the answer. Out: what that function returns,
+or a typed error. Each attempt asks for the credentials and signs anew, because a signature
+ages and a token may be replaced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Final, Generic, NoReturn, TypeVar
+
+from aiocos import retry
+from aiocos.config import CosConfig
+from aiocos.encoding.urls import Endpoints, Target, query_string, switched
+from aiocos.errors import (
+    UNKNOWN,
+    AmbiguousResultError,
+    ClientStateError,
+    CosException,
+    CosServiceError,
+    RedirectError,
+    TransportError,
+)
+from aiocos.failures import read_failure
+from aiocos.pace import Wait
+from aiocos.request import Repeat, Request
+from aiocos.retry import Attempts, RetryBudget, RetryPolicy, Step, Trouble
+from aiocos.signer import Signer
+from aiocos.transport import Exchange, Transport, Upload
+from aiocos.units import MIB
+
+T = TypeVar("T")
+
+_forks = 0
+"""How many forks lie between the first process and this one."""
+
+
+def _count_fork() -> None:
+    global _forks  # noqa: PLW0603 - a process has one history
+    _forks += 1
+
+
+os.register_at_fork(after_in_child=_count_fork)
+
+_FILE_THREADS: Final = 4
+_log: Final = logging.getLogger("aiocos")
+_log.addHandler(logging.NullHandler())
+
+
+@dataclass(frozen=True, slots=True)
+class Settled(Generic[T]):
+    """The result of a request that turned out to have been carried out."""
+
+    value: T
+
+
+Receive = Callable[[Exchange], Awaitable[T]]
+Reconcile = Callable[[CosException], Awaitable[Settled[T] | None]]
+"""Looks whether a request in doubt was carried out; None: it was not."""
+
+
+@dataclass(slots=True)
+class _Call:
+    """One call of ``send``: what it is and how far it has got."""
+
+    request: Request
+    target: Target
+    now: float
+    """When the attempt began, by the loop's clock."""
+    deadline: float | None
+    """When no further attempt may begin, by the same clock."""
+    attempts: Attempts = field(default_factory=Attempts)
+    upload: Upload | None = None
+    refreshes_token: bool = False
+    wants_new_connection: bool = False
+
+    @property
+    def can_replay(self) -> bool:
+        return self.upload is None or not self.upload.is_consumed
+
+
+class Session:
+    """Connections, credentials and retries of one client, in one event loop.
+
+    ``clock`` gives Unix time; ``sleep`` and ``uniform`` are asyncio's and random's.
+    """
+
+    def __init__(
+        self,
+        config: CosConfig,
+        policy: RetryPolicy,
+        *,
+        clock: Callable[[], float] = lambda: time.time(),  # noqa: PLW0108 - looked up each time
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        uniform: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self.config = config
+        self.endpoints = Endpoints(config)
+        self.executor = ThreadPoolExecutor(_FILE_THREADS, thread_name_prefix="aiocos")
+        self.retries = 0
+        self._policy = policy
+        self._budget = RetryBudget(policy)
+        self.signer = Signer(config, clock)
+        self._sleep, self._uniform = sleep, uniform
+        self._forks = _forks
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._transport: Transport | None = None
+        self._is_closed = False
+
+    # -- life ----------------------------------------------------------------
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there are connections to close."""
+        return self._transport is not None and not self._is_closed
+
+    def transport(self) -> Transport:
+        """Return the connections, made at first use in the event loop that runs now."""
+        loop = asyncio.get_running_loop()
+        if self._is_closed or self._forks != _forks or self._loop not in {None, loop}:
+            self._refuse_use()
+        if self._transport is None:
+            self._loop = loop
+            self._transport = Transport(self.config)
+        return self._transport
+
+    def _refuse_use(self) -> NoReturn:
+        if self._forks != _forks:
+            raise ClientStateError(
+                "this client was made before a fork, and processes cannot share its "
+                "connections: make a client in the child, the CosConfig may be the same"
+            )
+        if self._is_closed:
+            raise ClientStateError("this client is closed: make a new one from its CosConfig")
+        raise ClientStateError(
+            "this client was opened in another event loop: make one client for each loop, "
+            "the CosConfig may be the same"
+        )
+
+    async def close(self) -> None:
+        """Close every connection. A body that is still being read then fails."""
+        self._is_closed = True
+        if self._transport is not None and self._loop is asyncio.get_running_loop():
+            await self._transport.close()
+        self.executor.shutdown(wait=False, cancel_futures=True)
+
+    # -- one call ------------------------------------------------------------
+
+    async def send(
+        self, request: Request, receive: Receive[T], reconcile: Reconcile[T] | None = None
+    ) -> T:
+        """Send a request until an answer is received, or no further attempt is allowed.
+
+        Raises:
+            CosServiceError: COS refused.
+            TransportError: there was no answer.
+            AmbiguousResultError: it cannot be told whether the request was carried out.
+        """
+        transport = self.transport()
+        now = transport.time()
+        allowed_s = self._policy.deadline
+        if allowed_s is not None and request.is_slow:
+            allowed_s = max(allowed_s, self.config.Timeouts.complete or 0.0)
+        call = _Call(request, request.target, now, None if allowed_s is None else now + allowed_s)
+        while True:
+            call.attempts.made += 1
+            try:
+                result = await self._attempt(transport, call, receive)
+            except CosException as error:
+                settled = await self._after(error, call, reconcile)
+                if settled is not None:
+                    return settled.value
+            else:
+                self._budget.give_back(call.attempts.spent or self._policy.refund_success)
+                return result
+
+    async def _attempt(self, transport: Transport, call: _Call, receive: Receive[T]) -> T:
+        request = call.request
+        signed = await self.signer.sign(
+            request,
+            call.target,
+            is_repeat=call.attempts.is_repeat,
+            refresh=call.refreshes_token,
+        )
+        call.refreshes_token = False
+        query = f"?{query_string(request.query)}" if request.query else ""
+        call.upload = Upload(request.body, self.executor)
+        exchange = await transport.exchange(
+            request.method,
+            call.target.origin,
+            f"{request.raw_path}{query}",
+            signed.headers,
+            call.upload,
+            self._wait(call),
+            new_connection=call.wants_new_connection,
+        )
+        try:
+            if exchange.status >= 300:
+                reply = await exchange.reply(MIB)
+                raise read_failure(request, reply, signed.http_string)  # noqa: TRY301
+            result = await receive(exchange)
+        except BaseException:
+            exchange.close()
+            raise
+        if _log.isEnabledFor(logging.DEBUG):
+            told = (request.operation, call.target.host, exchange.status, call.attempts.made)
+            _log.debug("%s %s: %d, attempt %d", *told)
+        return result
+
+    def _wait(self, call: _Call) -> Wait:
+        timeouts, request = self.config.Timeouts, call.request
+        head_s = timeouts.complete if request.is_slow else timeouts.response_header
+        if call.deadline is None:
+            return Wait(head_s, None, counts_rate=not request.is_slow)
+        left_s = max(0.001, call.deadline - call.now)
+        head_s = left_s if head_s is None else min(head_s, left_s)
+        return Wait(head_s, left_s, counts_rate=not request.is_slow)
+
+    # -- failures ------------------------------------------------------------
+
+    async def _after(
+        self, error: CosException, call: _Call, reconcile: Reconcile[T] | None
+    ) -> Settled[T] | None:
+        """Make the next attempt possible and return None, or settle the call, or raise."""
+        request, attempts = call.request, call.attempts
+        skew_s = self._skew_of(error)
+        trouble = retry.trouble_of(error, skew_s)
+        if attempts.in_doubt and reconcile and error.get_error_code() in request.doubtful_codes:
+            return await self._reconcile(error, call, trouble, reconcile)
+        if self._is_stale_connection(error, call):
+            call.wants_new_connection = True
+            self._repair(error, call, "an idle connection had been closed")
+            return None
+        if self._switched_at_once(error, call):
+            await self._repeat(error, call, trouble, delay_s=0.0)
+            return None
+        step = retry.decide(
+            self._policy,
+            trouble,
+            request.repeat,
+            attempts,
+            replayable=call.can_replay,
+            refreshable=self.signer.is_refreshable,
+        )
+        if step is Step.RECONCILE and reconcile is not None:
+            return await self._reconcile(error, call, trouble, reconcile)
+        if step is Step.RETRY:
+            await self._repeat(error, call, trouble)
+        elif step is Step.FIX_CLOCK and skew_s is not None:
+            self.signer.correct_clock(skew_s)
+            attempts.clock_fixed = True
+            self._repair(error, call, f"our clock was {skew_s:+.0f} s off")
+        elif step is Step.REFRESH_TOKEN:
+            attempts.token_refreshed = call.refreshes_token = True
+            self._repair(error, call, "the token had expired")
+        elif step is Step.RAISE_AMBIGUOUS:
+            raise AmbiguousResultError(
+                f"{request.operation}: the answer was lost, so it may or may not have been "
+                f"carried out; look before you repeat it ({error})"
+            ) from error
+        else:
+            raise self._final(error, call)
+        return None
+
+    async def before_resume(self, error: TransportError, attempts: Attempts) -> None:
+        """Wait before a body that broke off is asked for again, or raise ``error``."""
+        policy = self._policy
+        if attempts.made >= policy.max_attempts or not error.retryable:
+            error.add_note(f"the body broke off {attempts.made} times in a row")
+            raise error
+        delay_s = retry.backoff(policy, Trouble.UNKNOWN, attempts, None, self._uniform)
+        if delay_s is None or not self._budget.take(policy.cost):
+            raise error
+        attempts.made += 1
+        self.retries += 1
+        _log.warning("GetObject: the body broke off (%s), resuming in %.2f s", error, delay_s)
+        await self._sleep(delay_s)
+
+    async def _reconcile(
+        self, error: CosException, call: _Call, trouble: Trouble, reconcile: Reconcile[T]
+    ) -> Settled[T] | None:
+        settled = await reconcile(error)
+        if settled is not None:
+            return settled
+        may_repeat = trouble in {Trouble.UNKNOWN, Trouble.UNREADABLE} and call.can_replay
+        if not may_repeat or call.attempts.counted >= self._policy.max_attempts:
+            raise self._final(error, call)
+        await self._repeat(error, call, trouble)
+        return None
+
+    def _repair(self, error: CosException, call: _Call, why: str) -> None:
+        """Repeat at once, after a repair; the attempt is not counted."""
+        if not call.can_replay:
+            raise self._final(error, call)
+        call.attempts.repaired += 1
+        _log.warning("%s: %s, repeating", call.request.operation, why)
+
+    async def _repeat(
+        self, error: CosException, call: _Call, trouble: Trouble, delay_s: float | None = None
+    ) -> None:
+        attempts, policy = call.attempts, self._policy
+        asked_s = error.failure.retry_after_s if isinstance(error, CosServiceError) else None
+        if delay_s is None:
+            delay_s = retry.backoff(policy, trouble, attempts, asked_s, self._uniform)
+        is_timeout = isinstance(error, TransportError) and error.timed_out
+        cost = policy.cost_timeout if is_timeout else policy.cost
+        if delay_s is None or self._is_late(call, delay_s) or not self._budget.take(cost):
+            raise self._final(error, call)
+        attempts.spent = cost
+        attempts.in_doubt |= trouble in {Trouble.UNKNOWN, Trouble.UNREADABLE}
+        call.wants_new_connection = isinstance(error, TransportError)
+        self._switch_before_last(error, call)
+        self.retries += 1
+        told = (call.request.operation, attempts.made, error, delay_s)
+        _log.warning("%s: attempt %d failed (%s), next in %.2f s", *told)
+        await self._sleep(delay_s)
+        call.now = self.transport().time()
+
+    def _final(self, error: CosException, call: _Call) -> CosException:
+        if call.attempts.made > 1:
+            error.add_note(f"aiocos made {call.attempts.made} attempts")
+        if not call.can_replay:
+            error.add_note(
+                "not repeated, because the body is a stream that cannot be read twice: give "
+                "bytes, a Path, a seekable file, or a callable that makes a new iterator"
+            )
+        return error
+
+    def _is_late(self, call: _Call, delay_s: float) -> bool:
+        return call.deadline is not None and self.transport().time() + delay_s > call.deadline
+
+    def _skew_of(self, error: CosException) -> float | None:
+        if not isinstance(error, CosServiceError) or not error.failure.date:
+            return None
+        return retry.seconds_ahead(error.failure.date, self.signer.now())
+
+    def _is_stale_connection(self, error: CosException, call: _Call) -> bool:
+        """Whether the server had hung up on a pooled connection before it saw the request."""
+        return (
+            isinstance(error, TransportError)
+            and error.is_stale
+            and not call.attempts.repaired
+            and call.request.repeat is Repeat.SAFE
+        )
+
+    def _switched_at_once(self, error: CosException, call: _Call) -> bool:
+        """Move to the other domain where a redirect came that no COS server sent."""
+        is_due = isinstance(error, RedirectError) and error.status in {301, 302, 307}
+        if not is_due or call.attempts.counted >= self._policy.max_attempts:
+            return False
+        return self._switch_domain(error, call)
+
+    def _switch_before_last(self, error: CosException, call: _Call) -> None:
+        is_ours = isinstance(error, TransportError) or error.get_status_code() in range(500, 600)
+        if is_ours and call.attempts.counted == self._policy.max_attempts - 1:
+            self._switch_domain(error, call)
+
+    def _switch_domain(self, error: CosException, call: _Call) -> bool:
+        is_cos = error.get_request_id() != UNKNOWN
+        if not self.config.AutoSwitchDomainOnRetry or is_cos or not call.can_replay:
+            return False
+        other = switched(call.target)
+        call.target = other or call.target
+        return other is not None

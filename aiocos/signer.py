@@ -1,0 +1,114 @@
+"""Gives each attempt its headers: fresh credentials, a corrected clock, a signature.
+
+In: a Request and where it goes. Out: the headers to send, and the text that was signed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from multidict import CIMultiDict
+
+from aiocos import signing
+from aiocos.config import CosConfig
+from aiocos.credentials import CredentialProvider, Credentials, snapshot
+from aiocos.encoding.urls import Target
+from aiocos.request import Request
+
+SIGNATURE_VALID_S: Final = 900
+_BODILESS: Final = frozenset({"GET", "HEAD"})
+
+
+class Signed(NamedTuple):
+    """What one attempt sends, and what it signed."""
+
+    headers: CIMultiDict[str]
+    http_string: str
+
+
+class Signer:
+    """Credentials and clock of one client. ``clock`` gives Unix time."""
+
+    def __init__(self, config: CosConfig, clock: Callable[[], float]) -> None:
+        self._config = config
+        self._clock = clock
+        self._skew_s = 0.0
+        self._static = config.static_credentials()
+        self._base_headers = {
+            "Accept": "*/*",
+            # Bodies are opaque: gzip on the way would change bytes, length and checksum.
+            "Accept-Encoding": "identity",
+            "User-Agent": config.UA or "aiocos",
+        }
+        if not config.KeepAlive:
+            self._base_headers["Connection"] = "close"
+
+    @property
+    def is_refreshable(self) -> bool:
+        """Whether asking again can give other credentials."""
+        return self._static is None and isinstance(
+            self._config.CredentialInstance, CredentialProvider
+        )
+
+    def now(self) -> int:
+        """Unix time as COS sees it."""
+        return int(self._clock() + self._skew_s)
+
+    def correct_clock(self, skew_s: float) -> None:
+        """Take COS's clock to be this much further ahead than was thought."""
+        self._skew_s += skew_s
+
+    async def credentials(self, *, refresh: bool = False) -> Credentials | None:
+        """Return the credentials to sign with now; None for anonymous requests."""
+        if self._config.Anonymous:
+            return None
+        if self._static is not None:
+            return self._static
+        instance = self._config.CredentialInstance
+        if isinstance(instance, CredentialProvider):
+            return await instance.get_credentials(refresh=refresh)
+        if instance is None:  # the configuration refuses this when it is made
+            raise AssertionError
+        return snapshot(instance)
+
+    async def sign(
+        self, request: Request, target: Target, *, is_repeat: bool, refresh: bool
+    ) -> Signed:
+        """Return the headers of one attempt, with a signature of its own."""
+        own = dict(request.headers)
+        body = request.body
+        if body is not None and body.size is None:
+            own["Transfer-Encoding"] = "chunked"
+        elif request.method not in _BODILESS:
+            own["Content-Length"] = "0" if body is None else str(body.size)
+        if is_repeat:
+            own["x-cos-sdk-retry"] = "true"
+        credentials = await self.credentials(refresh=refresh)
+        token = self._config.Token if credentials is None else credentials.token
+        if token:
+            own["x-cos-security-token"] = token
+        authorization = http_string = ""
+        if credentials is not None:
+            signature = self._signature(request, target, own, credentials)
+            authorization, http_string = signature.authorization, signature.http_string
+        own["Host"] = target.host_header or target.authority
+        own["Authorization"] = authorization
+        return Signed(CIMultiDict({**self._base_headers, **own}), http_string)
+
+    def _signature(
+        self, request: Request, target: Target, headers: dict[str, str], credentials: Credentials
+    ) -> signing.Signature:
+        config = self._config
+        if config.SignHost:
+            headers["Host"] = target.host
+        return signing.sign(
+            method=request.method,
+            path=request.path,
+            params=request.query.items() if config.SignParams and request.signs_query else (),
+            headers=headers.items(),
+            secret_id=credentials.secret_id,
+            secret_key=credentials.secret_key,
+            now=self.now(),
+            expire_s=SIGNATURE_VALID_S,
+        )

@@ -1,0 +1,351 @@
+"""One attempt on the wire: the only user of aiohttp's client.
+
+In: a method, an address, signed headers and a Body. Out: an Exchange, whose head has
+arrived and whose body is read in pieces, or a TransportError that knows whether anything
+had left.
+
+aiohttp's connector (pool, DNS, TLS, proxies), writer and response parser are used without
+its ClientSession, which costs as much again for a small object and would repeat a broken
+request by itself, unsigned anew and without knowing which operations may be repeated. No
+redirect is followed, nothing is decompressed, no cookie is kept, and aiohttp's errors do
+not leave this module.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import urllib.request
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from contextlib import aclosing
+from typing import Any, Final
+
+import aiohttp
+from aiohttp.client_reqrep import ClientRequest
+from aiohttp.http import HttpProcessingError, StreamWriter
+from multidict import CIMultiDict
+from yarl import URL
+
+from aiocos.body import Body
+from aiocos.config import CosConfig, Timeouts
+from aiocos.encoding.digest import crc64
+from aiocos.encoding.headers import canonical_headers
+from aiocos.errors import IntegrityError, ParameterError, ResponseParseError, TransportError
+from aiocos.pace import Meter, Pace, Wait, Watch
+from aiocos.request import Reply
+from aiocos.units import KIB
+
+FEWEST_CONNECTIONS: Final = 64
+_MAX_HEADER_BYTES: Final = 64 * KIB
+_MAX_HEADERS: Final = 500
+_MAX_INTERIM_ANSWERS: Final = 16
+_USED: Final = "aiocos_used"
+
+
+class Transport:
+    """The connections of one client: a pool, and single ones for repeats."""
+
+    def __init__(self, config: CosConfig) -> None:
+        self._config = config
+        self._loop = asyncio.get_running_loop()
+        self.time = self._loop.time
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=config.Timeouts.connect)
+        self._watch = Watch(self._loop)
+        self._pool = self._new_pool(single=False)
+        self._single: aiohttp.TCPConnector | None = None
+        self._templates: dict[str, ClientRequest] = {}
+
+    def _new_pool(self, *, single: bool) -> aiohttp.TCPConnector:
+        return aiohttp.TCPConnector(
+            limit=max(self._config.PoolMaxSize, FEWEST_CONNECTIONS),
+            ssl=_tls(self._config),
+            force_close=single or not self._config.KeepAlive,
+            use_dns_cache=not single,
+            ttl_dns_cache=60,
+        )
+
+    async def close(self) -> None:
+        """Close every connection; a body that is still being read fails."""
+        for pool in (self._pool, self._single):
+            if pool is not None:
+                await pool.close()
+
+    async def exchange(
+        self,
+        method: str,
+        origin: str,
+        target: str,
+        headers: CIMultiDict[str],
+        upload: Upload,
+        wait: Wait,
+        *,
+        new_connection: bool = False,
+    ) -> Exchange:
+        """Send one request and return when the head of the answer is there.
+
+        ``new_connection`` leaves the pool aside and asks DNS again.
+
+        Raises:
+            TransportError: there is no answer.
+        """
+        template = self._templates.get(origin) or self._new_template(origin)
+        pool = self._pool
+        if new_connection:
+            pool = self._single = self._single or self._new_pool(single=True)
+        connection = None
+        is_reused = False
+        limit = asyncio.timeout(None)
+        try:
+            async with limit:
+                self._watch.add(limit, wait.head_s)
+                connection = await pool.connect(template, [], self._timeout)
+                is_reused = _USED in vars(connection.protocol)
+                if template.proxy is not None and not template.is_ssl():
+                    target = origin + target
+                    headers = _with_proxy_auth(headers, template)
+                pace = None if upload.whole is not None else self._pace(limit)
+                message, content = await _converse(
+                    connection, method, target, headers, upload, pace, wait.head_s
+                )
+        except BaseException as error:
+            if connection is not None:
+                connection.close()
+            if isinstance(error, aiohttp.ClientError | OSError | HttpProcessingError):
+                raise _translate(error, is_reused=is_reused) from error
+            raise
+        finally:
+            self._watch.discard(limit)
+        return Exchange(connection, message, content, upload, wait, self._config.Timeouts)
+
+    def _pace(self, limit: asyncio.Timeout) -> Pace:
+        return Pace(self._watch, limit, self._config.Timeouts)
+
+    def _new_template(self, origin: str) -> ClientRequest:
+        """Return what tells the connector where to connect; it is never sent."""
+        try:
+            url = URL(f"{origin}/", encoded=True)
+            proxy, auth = _proxy(self._config, url)
+        except ValueError as error:
+            raise ParameterError(f"{origin} is not an address: {error}") from error
+        template = ClientRequest("GET", url, loop=self._loop, proxy=proxy, proxy_auth=auth)
+        if len(self._templates) > KIB:
+            self._templates.clear()
+        self._templates[origin] = template
+        return template
+
+
+async def _converse(
+    connection: Any,
+    method: str,
+    target: str,
+    headers: CIMultiDict[str],
+    upload: Upload,
+    pace: Pace | None,
+    head_s: float | None,
+) -> tuple[Any, Any]:
+    """Send head and body on a connection, and return head and content of the answer."""
+    protocol = connection.protocol
+    vars(protocol)[_USED] = True
+    protocol.set_response_params(
+        skip_payload=method == "HEAD",
+        read_until_eof=True,
+        auto_decompress=False,
+        max_line_size=_MAX_HEADER_BYTES,
+        max_field_size=_MAX_HEADER_BYTES,
+        max_headers=_MAX_HEADERS,
+    )
+    writer = StreamWriter(protocol, protocol._loop)
+    await writer.write_headers(f"{method} {target} HTTP/1.1", headers)
+    if pace is None:
+        await writer.write_eof(upload.whole or b"")
+    else:
+        try:
+            await upload.write(writer, protocol, pace)
+        except (aiohttp.ClientError, ConnectionError):
+            # A server that refuses hangs up on the rest of the body: its answer may
+            # be there already, and says more than the broken pipe.
+            if not len(protocol):
+                raise
+            protocol.force_close()
+        pace.allow(head_s)
+    for _ in range(_MAX_INTERIM_ANSWERS):
+        message, content = await protocol.read()
+        if message.code >= 200:
+            return message, content
+    raise TransportError("the server sends interim answers without end")
+
+
+class Upload:
+    """A Body on its way out in one attempt: its pieces and their running CRC-64."""
+
+    def __init__(self, body: Body | None, executor: Executor) -> None:
+        self.body = body
+        self.executor = executor
+        self.whole = b"" if body is None else body.whole
+        """The bytes themselves where they are few: one write then sends head and body."""
+        self.sent_bytes = 0
+        self.crc64 = 0
+        if self.whole:
+            self.sent_bytes, self.crc64 = len(self.whole), crc64(self.whole)
+
+    @property
+    def is_consumed(self) -> bool:
+        """Whether a byte was taken from a body that cannot be read again."""
+        return self.body is not None and not self.body.replayable and self.sent_bytes > 0
+
+    async def write(self, writer: StreamWriter, protocol: Any, pace: Pace) -> None:
+        """Send the pieces, until the last one or until the server has answered."""
+        body = self.body
+        if body is None:
+            return
+        size = body.size
+        if size is None:
+            writer.enable_chunking()
+        async with aclosing(body.pieces(self.executor)) as pieces:  # type: ignore[type-var]
+            async for piece in pieces:
+                self.sent_bytes += len(piece)
+                if size is not None and self.sent_bytes > size:
+                    raise IntegrityError(f"Body gave more than the {size} bytes announced")
+                self.crc64 = crc64(piece, self.crc64)
+                await writer.write(piece)
+                pace.advance(len(piece))
+                if len(protocol):
+                    protocol.force_close()
+                    return
+        if size is not None and self.sent_bytes < size:
+            raise IntegrityError(f"Body gave {self.sent_bytes} of the {size} bytes announced")
+        await writer.write_eof()
+
+
+class Exchange:
+    """An answer whose head has arrived, and whose body is still to be read."""
+
+    def __init__(
+        self,
+        connection: Any,
+        message: Any,
+        content: aiohttp.StreamReader,
+        upload: Upload,
+        wait: Wait,
+        timeouts: Timeouts,
+    ) -> None:
+        self.status: int = message.code
+        self.headers = canonical_headers(message.headers.items())
+        self.upload = upload
+        self._connection = connection
+        self._content = content
+        self._wait = wait
+        self._idle_s = timeouts.idle
+        self._meter = Meter(timeouts.min_rate if wait.counts_rate else None)
+        if content.at_eof():
+            connection.release()
+        else:
+            # The connection goes back as soon as the last byte is here, read or not.
+            content.on_eof(connection.release)
+
+    async def read_some(self) -> bytes:
+        """Return the next bytes as they arrive, ``b""`` at the end.
+
+        Raises:
+            TransportError: the connection broke, or nothing came in time.
+        """
+        content = self._content
+        try:
+            piece: bytes = content.read_nowait()
+            if not piece and not content.at_eof():
+                async with asyncio.timeout(self._idle_s):
+                    piece = await content.readany()
+        except (aiohttp.ClientError, OSError) as error:
+            raise _translate(error) from error
+        if piece and not content.is_eof():
+            self._meter.advance(len(piece))
+        return piece
+
+    async def reply(self, limit: int) -> Reply:
+        """Read the body into memory, ``limit`` bytes at the most, and end the exchange.
+
+        Raises:
+            ResponseParseError: the body is larger.
+            TransportError: it did not arrive whole.
+        """
+        content = self._content
+        if content.is_eof() and content.exception() is None:
+            body = content.read_nowait()
+            if len(body) > limit:
+                raise ResponseParseError(f"the answer is larger than {limit} bytes")
+            return Reply(self.status, self.headers, body)
+        try:
+            async with asyncio.timeout(self._wait.reply_s):
+                pieces = []
+                size = 0
+                while piece := await self.read_some():
+                    size += len(piece)
+                    if size > limit:
+                        raise ResponseParseError(f"the answer is larger than {limit} bytes")
+                    pieces.append(piece)
+        except TimeoutError as error:
+            raise _translate(error) from error
+        return Reply(self.status, self.headers, b"".join(pieces))
+
+    def close(self) -> None:
+        """Drop the connection, where it has not gone back to the pool already."""
+        if self._content.at_eof():
+            return
+        self._connection.close()
+        self._content.set_exception(aiohttp.ClientConnectionError("closed before its end"))
+
+
+def _translate(error: BaseException, *, is_reused: bool = False) -> TransportError:
+    """Say what happened to a connection, and whether the request had left."""
+    text = str(error) or type(error).__name__
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return TransportError(f"the server's certificate: {text}", sent=False, retryable=False)
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        return TransportError(f"cannot connect: {text}", sent=False)
+    if isinstance(error, HttpProcessingError):
+        return TransportError(f"the answer is not HTTP: {text}")
+    if isinstance(error, TimeoutError):
+        return TransportError("no answer in time", timed_out=True)
+    gone = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError | OSError)
+    return TransportError(f"the connection broke: {text}", is_stale=gone and is_reused)
+
+
+def _proxy(config: CosConfig, url: URL) -> tuple[URL | None, aiohttp.BasicAuth | None]:
+    """Return the proxy for an address and what it asks for, None where there is none."""
+    proxies: Mapping[str, str] = config.Proxies or {}
+    if not proxies and config.TrustEnv and not urllib.request.proxy_bypass(url.host or ""):
+        proxies = urllib.request.getproxies()
+    address = proxies.get(url.scheme)
+    if address is None:
+        return None, None
+    proxy = URL(address)
+    if proxy.user is None:
+        return proxy, None
+    return proxy.with_user(None), aiohttp.BasicAuth(proxy.user, proxy.password or "")
+
+
+def _with_proxy_auth(headers: CIMultiDict[str], template: ClientRequest) -> CIMultiDict[str]:
+    if template.proxy_auth is None:
+        return headers
+    headers = headers.copy()
+    headers["Proxy-Authorization"] = template.proxy_auth.encode()
+    return headers
+
+
+def _tls(config: CosConfig) -> ssl.SSLContext | bool:
+    """Return the TLS settings: True is aiohttp's own, verified, context."""
+    if config.Scheme == "http" or (config.VerifySSL in {None, True} and config.SSLCert is None):
+        return True
+    try:
+        bundle = config.VerifySSL if isinstance(config.VerifySSL, str) else None
+        context = ssl.create_default_context(cafile=bundle)
+        if config.SSLCert is not None:
+            pair = (config.SSLCert,) if isinstance(config.SSLCert, str) else config.SSLCert
+            context.load_cert_chain(*pair)
+    except (OSError, ssl.SSLError) as error:
+        raise ParameterError(f"VerifySSL or SSLCert cannot be read: {error}") from error
+    if config.VerifySSL is False:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context

@@ -1,0 +1,88 @@
+"""Store a real directory in COS, fetch it again, and prove that nothing changed.
+
+    python examples/round_trip.py [DIR]
+
+Needs no account: COS is a server inside this process, over a temporary directory. Without
+DIR, the checkout this file lies in makes the trip. Exits with 0 only if every file came
+back identical.
+"""
+
+import asyncio
+import hashlib
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import aiocos
+
+BUCKET = "examplebucket-1250000000"
+LEFT_OUT = {".git", ".venv", ".hypothesis", "__pycache__"}
+
+
+def find_files(directory: Path) -> Iterable[Path]:
+    """Find every regular file below; repositories, environments and caches stay at home."""
+    for parent, names, files in os.walk(directory):
+        names[:] = [name for name in names if name not in LEFT_OUT and not name.endswith("_cache")]
+        paths = (Path(parent, name) for name in files)
+        yield from (path for path in paths if path.is_file() and not path.is_symlink())
+
+
+def fingerprint(directory: Path) -> dict[str, tuple[int, str]]:
+    """Read every file from disk; return size and SHA-256 by name."""
+    prints = {}
+    for path in find_files(directory):
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            prints[path.relative_to(directory).as_posix()] = (file.tell(), digest)
+    return prints
+
+
+async def for_each(items: Iterable[Any], work: Callable[[Any], Awaitable[None]]) -> None:
+    """Do the work for every item, 16 at a time: workers drain one iterator."""
+    waiting = iter(items)
+
+    async def worker() -> None:
+        for item in waiting:
+            await work(item)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(16):
+            group.create_task(worker())
+
+
+async def round_trip(source: Path, store: Path, target: Path) -> None:
+    async with aiocos.CosS3Client(aiocos.CosConfig.local(store)) as client:
+
+        async def upload(path: Path) -> None:
+            await client.put_object_from_local_file(BUCKET, path, str(path.relative_to(source)))
+
+        async def download(key: str) -> None:
+            path = target / key  # our own keys: those of a stranger could lead out of target
+            path.parent.mkdir(parents=True, exist_ok=True)
+            response = await client.get_object(BUCKET, key)
+            await response["Body"].get_stream_to_file(path)
+
+        await for_each(find_files(source), upload)
+        await for_each([item["Key"] async for item in client.iter_objects(BUCKET)], download)
+
+
+def main(source: Path) -> int:
+    with tempfile.TemporaryDirectory() as place:
+        begun = time.perf_counter()
+        asyncio.run(round_trip(source, Path(place, "store"), Path(place, "target")))
+        seconds = time.perf_counter() - begun
+        before, after = fingerprint(source), fingerprint(Path(place, "target"))
+    print(f"{source}: {len(before)} files, {sum(size for size, _ in before.values()):,} bytes")
+    print(f"there and back in {seconds:.2f} s")
+    differing = sorted(name for name, _ in before.items() ^ after.items())
+    print(f"DIFFERENT: {differing}" if differing else "identical" if before else "no files")
+    return 0 if before == after and before else 1
+
+
+if __name__ == "__main__":
+    checkout = Path(__file__).resolve().parent.parent
+    sys.exit(main(Path(sys.argv[1]).resolve(strict=True) if sys.argv[1:] else checkout))

@@ -1,0 +1,78 @@
+"""A local server and a client for each test, and a watch over what both leave behind."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from aiocos import CosConfig, CosS3Client, RetryPolicy, Timeouts
+from aiocos.emulator import CosEmulator
+
+BUCKET = "examplebucket-1250000000"
+QUICK = RetryPolicy(base=0.001, throttle_base=0.001)
+"""The default policy, with waits that a test can afford."""
+STALL_S = 0.02
+"""The longest that anything may hold up the event loop."""
+
+
+@pytest.fixture
+async def emulator() -> AsyncIterator[CosEmulator]:
+    async with CosEmulator() as server:
+        yield server
+
+
+MakeClient = Callable[..., CosS3Client]
+
+
+@pytest.fixture
+async def make_client(emulator: CosEmulator) -> AsyncIterator[MakeClient]:
+    """Makes clients of the local server, closed when the test ends.
+
+    ``retry`` is a policy; every other keyword changes the configuration.
+    """
+    clients = []
+
+    def make(retry: RetryPolicy = QUICK, **changes: object) -> CosS3Client:
+        config = CosConfig(**(emulator.settings() | changes))
+        clients.append(CosS3Client(config, retry=retry))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        await client.aclose()
+
+
+@pytest.fixture
+def client(make_client: MakeClient) -> CosS3Client:
+    return make_client()
+
+
+@pytest.fixture
+def impatient(make_client: MakeClient) -> CosS3Client:
+    """A client that gives a silent server up after a fraction of a second."""
+    return make_client(
+        Timeouts=Timeouts(connect=0.5, response_header=0.3, idle=0.3, complete=1.0)
+    )
+
+
+class StallWatch:
+    """Measures the longest time in which the event loop ran nothing else."""
+
+    def __init__(self) -> None:
+        self.longest_s = 0.0
+
+    async def run(self) -> None:
+        """Tick until cancelled; the delay of a tick is a stall."""
+        tick_s = 0.001
+        while True:
+            begun = time.perf_counter()
+            await asyncio.sleep(tick_s)
+            self.longest_s = max(self.longest_s, time.perf_counter() - begun - tick_s)
+
+
+@pytest.fixture
+def stall_watch() -> Iterator[StallWatch]:
+    yield StallWatch()

@@ -1,0 +1,100 @@
+"""A module imports from its own floor and those below, so that a call can be followed down."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "aiocos"
+
+FLOORS = {
+    "errors": 0,
+    "units": 0,
+    "config": 1,
+    "credentials": 1,
+    "encoding": 1,
+    "signing": 2,
+    "retry": 2,
+    "body": 2,
+    "request": 2,
+    "pace": 2,
+    "failures": 2,
+    "signer": 3,
+    "transport": 3,
+    "session": 3,
+    "stream": 3,
+    "operations": 4,
+    "client": 6,
+    "__init__": 7,
+    "cli": 8,
+}
+BESIDE = "emulator"
+"""Takes the signing rules, and nothing else of the client's."""
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def part_of(module: Path) -> str:
+    """The folder or file, directly in the package, that a module belongs to."""
+    return module.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(module: Path) -> set[str]:
+    """The parts of the package that a module imports, wherever in it the import stands."""
+    found = set()
+    folder = module.relative_to(PACKAGE.parent).parts[:-1]
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            base = ".".join(folder[: len(folder) - node.level + 1]) if node.level else ""
+            path = ".".join(filter(None, [base, node.module]))
+            names = [f"{path}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "aiocos" and len(parts) > 1:
+                is_part = (PACKAGE / parts[1]).is_dir() or (PACKAGE / f"{parts[1]}.py").exists()
+                found.add(parts[1] if is_part else "__init__")
+    return found - {part_of(module)}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_do_not_climb(module):
+    """Each module of the tower imports from its own floor or a lower one."""
+    part = part_of(module)
+    if part == BESIDE:
+        assert imported(module) <= {"signing"}
+        return
+    floor = FLOORS[part]
+    # The client of a local configuration starts the server that stands beside the tower.
+    permitted = {BESIDE} if part in {"client", "cli"} else set()
+    climbing = {name for name in imported(module) - permitted if FLOORS[name] > floor}
+    assert not climbing
+
+
+def test_only_one_module_uses_the_http_client():
+    """aiohttp's client is used in one module; everything else goes through it."""
+    users = {
+        str(module.relative_to(PACKAGE))
+        for module in MODULES
+        if part_of(module) not in {BESIDE, "cli"}
+        and "import aiohttp" in module.read_text(encoding="utf-8")
+    }
+    assert users == {"transport.py"}
+
+
+def test_a_climbing_import_is_seen(tmp_path):
+    """The check itself finds an import that climbs, so that it cannot pass by blindness."""
+    module = PACKAGE / "retry.py"
+    source = ast.parse("from aiocos.session import Session\nimport aiocos.client\n")
+    names = {
+        node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
+        for node in ast.walk(source)
+        if isinstance(node, ast.ImportFrom | ast.Import)
+    }
+    floors = {FLOORS[name.split(".")[1]] for name in names}
+    assert min(floors) > FLOORS[part_of(module)]

@@ -1,0 +1,219 @@
+"""Each operation has a method, a row in the table and a TypedDict, and the three agree."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+
+import pytest
+
+import aiocos
+from aiocos.emulator import CosEmulator
+from aiocos.operations import (
+    buckets,
+    copying,
+    deleting,
+    listing,
+    multipart,
+    objects,
+    options,
+)
+from aiocos.operations.spec import Header, MetadataHeaders, Operation, Query
+
+METHODS = {
+    "put_object": objects.PUT_OBJECT,
+    "append_object": objects.APPEND_OBJECT,
+    "head_object": objects.HEAD_OBJECT,
+    "get_object": objects.GET_OBJECT,
+    "restore_object": objects.RESTORE_OBJECT,
+    "delete_object": deleting.DELETE_OBJECT,
+    "delete_objects": deleting.DELETE_OBJECTS,
+    "copy_object": copying.COPY_OBJECT,
+    "create_multipart_upload": multipart.CREATE_MULTIPART_UPLOAD,
+    "upload_part": multipart.UPLOAD_PART,
+    "upload_part_copy": multipart.UPLOAD_PART_COPY,
+    "complete_multipart_upload": multipart.COMPLETE_MULTIPART_UPLOAD,
+    "abort_multipart_upload": multipart.ABORT_MULTIPART_UPLOAD,
+    "list_objects": listing.LIST_OBJECTS,
+    "list_objects_versions": listing.LIST_OBJECTS_VERSIONS,
+    "list_multipart_uploads": listing.LIST_MULTIPART_UPLOADS,
+    "list_parts": listing.LIST_PARTS,
+    "list_buckets": listing.LIST_BUCKETS,
+    "create_bucket": buckets.CREATE_BUCKET,
+    "delete_bucket": buckets.DELETE_BUCKET,
+    "head_bucket": buckets.HEAD_BUCKET,
+}
+
+# What the document requires, in its order; these alone may be positional.
+REQUIRED = {
+    "put_object": ["Bucket", "Body", "Key"],
+    "append_object": ["Bucket", "Key", "Position", "Data"],
+    "head_object": ["Bucket", "Key"],
+    "get_object": ["Bucket", "Key"],
+    "restore_object": ["Bucket", "Key"],
+    "delete_object": ["Bucket", "Key"],
+    "delete_objects": ["Bucket"],
+    "copy_object": ["Bucket", "Key", "CopySource"],
+    "create_multipart_upload": ["Bucket", "Key"],
+    "upload_part": ["Bucket", "Key", "Body", "PartNumber", "UploadId"],
+    "upload_part_copy": ["Bucket", "Key", "PartNumber", "UploadId", "CopySource"],
+    "complete_multipart_upload": ["Bucket", "Key", "UploadId"],
+    "abort_multipart_upload": ["Bucket", "Key", "UploadId"],
+    "list_objects": ["Bucket"],
+    "list_objects_versions": ["Bucket"],
+    "list_multipart_uploads": ["Bucket"],
+    "list_parts": ["Bucket", "Key", "UploadId"],
+    "list_buckets": [],
+    "create_bucket": ["Bucket"],
+    "delete_bucket": ["Bucket"],
+    "head_bucket": ["Bucket"],
+}
+
+# Every keyword of the documented table of headers, and where it goes.
+DOCUMENTED = {
+    "ContentMD5": "Content-MD5",
+    "ContentType": "Content-Type",
+    "CacheControl": "Cache-Control",
+    "ContentDisposition": "Content-Disposition",
+    "ContentEncoding": "Content-Encoding",
+    "ContentLanguage": "Content-Language",
+    "Expires": "Expires",
+    "ACL": "x-cos-acl",
+    "Tagging": "x-cos-tagging",
+    "GrantFullControl": "x-cos-grant-full-control",
+    "GrantWrite": "x-cos-grant-write",
+    "GrantRead": "x-cos-grant-read",
+    "StorageClass": "x-cos-storage-class",
+    "Range": "Range",
+    "IfMatch": "If-Match",
+    "IfNoneMatch": "If-None-Match",
+    "IfModifiedSince": "If-Modified-Since",
+    "IfUnmodifiedSince": "If-Unmodified-Since",
+    "CopySourceIfMatch": "x-cos-copy-source-If-Match",
+    "CopySourceIfNoneMatch": "x-cos-copy-source-If-None-Match",
+    "CopySourceIfModifiedSince": "x-cos-copy-source-If-Modified-Since",
+    "CopySourceIfUnmodifiedSince": "x-cos-copy-source-If-Unmodified-Since",
+    "VersionId": "versionId",
+    "ServerSideEncryption": "x-cos-server-side-encryption",
+    "SSEKMSKeyId": "x-cos-server-side-encryption-cos-kms-key-id",
+    "SSEKMSContext": "x-cos-server-side-encryption-context",
+    "SSECustomerAlgorithm": "x-cos-server-side-encryption-customer-algorithm",
+    "SSECustomerKey": "x-cos-server-side-encryption-customer-key",
+    "SSECustomerKeyMD5": "x-cos-server-side-encryption-customer-key-MD5",
+    "CopySourceSSECustomerAlgorithm": (
+        "x-cos-copy-source-server-side-encryption-customer-algorithm"
+    ),
+    "CopySourceSSECustomerKey": "x-cos-copy-source-server-side-encryption-customer-key",
+    "CopySourceSSECustomerKeyMD5": "x-cos-copy-source-server-side-encryption-customer-key-MD5",
+    "Referer": "Referer",
+    "PicOperations": "Pic-Operations",
+    "TrafficLimit": "x-cos-traffic-limit",
+    "Accept": "Accept",
+    "AcceptEncoding": "Accept-Encoding",
+    "Callback": "x-cos-callback",
+    "CallbackVar": "x-cos-callback-var",
+    "ResponseContentType": "response-content-type",
+    "ResponseContentLanguage": "response-content-language",
+    "ResponseExpires": "response-expires",
+    "ResponseCacheControl": "response-cache-control",
+    "ResponseContentDisposition": "response-content-disposition",
+    "ResponseContentEncoding": "response-content-encoding",
+}
+
+
+def operations_defined():
+    """Every Operation that the modules of the table define."""
+    modules = (buckets, copying, deleting, listing, multipart, objects)
+    return {
+        id(value): value
+        for module in modules
+        for value in vars(module).values()
+        if isinstance(value, Operation)
+    }
+
+
+def test_every_row_has_a_method():
+    """No operation of the table is without a public method, and no method without one."""
+    assert {id(operation) for operation in METHODS.values()} == set(operations_defined())
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_method_and_row_agree(name):
+    """A method takes the required names in the documented order, and its row's options."""
+    method = getattr(aiocos.CosS3Client, name)
+    parameters = list(inspect.signature(method).parameters.values())[1:]
+    required = [item.name for item in parameters if item.default is item.empty and item.kind == 1]
+    assert required == REQUIRED[name]
+    hints = typing.get_type_hints(method, include_extras=True)
+    (unpacked,) = typing.get_args(hints["options"])
+    assert unpacked is METHODS[name].options
+    assert inspect.getdoc(method)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_option_has_one_place(name):
+    """Each optional keyword has exactly one place on the wire, and no two share one."""
+    accepts = METHODS[name].accepts
+    places = [option.place for option in accepts.values()]
+    assert all(isinstance(place, Header | Query | MetadataHeaders) for place in places)
+    assert len(set(places)) == len(places)
+
+
+def test_the_documented_keywords_go_where_documented():
+    """Every keyword of the document's table is accepted somewhere, and sent as documented."""
+    found = {}
+    for operation in METHODS.values():
+        for keyword, option in operation.accepts.items():
+            if isinstance(option.place, Header | Query):
+                found.setdefault(keyword, option.place.name)
+                assert found[keyword] == option.place.name
+    assert {keyword: found.get(keyword) for keyword in DOCUMENTED} == DOCUMENTED
+    assert set(found) - set(DOCUMENTED) == {"ForbidOverwrite"}
+
+
+def test_option_groups_are_all_used():
+    """No group of options is written down and taken by no operation."""
+    used = {keyword for operation in METHODS.values() for keyword in operation.accepts}
+    groups = [value for value in vars(options).values() if typing.is_typeddict(value)]
+    assert groups
+    assert all(used.issuperset(group.__annotations__) for group in groups)
+
+
+async def test_the_local_server_answers_every_operation():
+    """The local server knows every operation of the table: none is refused as unknown."""
+    source = {"Bucket": "examplebucket-1250000000", "Key": "a", "Region": "ap-guangzhou"}
+    extra = {
+        "put_object": {"Body": b"x"},
+        "append_object": {"Position": 0, "Data": b"x", "Key": "appended"},
+        "restore_object": {"RestoreRequest": {"Days": 1}},
+        "delete_objects": {"Delete": {"Object": [{"Key": "none"}]}},
+        "copy_object": {"CopySource": source, "Key": "copy"},
+        "upload_part": {"Body": b"x", "PartNumber": 1, "UploadId": "none"},
+        "upload_part_copy": {"PartNumber": 1, "UploadId": "none", "CopySource": source},
+        "complete_multipart_upload": {
+            "UploadId": "none",
+            "MultipartUpload": {"Part": [{"PartNumber": 1, "ETag": '"x"'}]},
+        },
+        "abort_multipart_upload": {"UploadId": "none"},
+        "list_parts": {"UploadId": "none"},
+        "create_bucket": {"Bucket": "second-1250000000"},
+        "delete_bucket": {"Bucket": "second-1250000000"},
+    }
+    async with (
+        CosEmulator() as server,
+        aiocos.CosS3Client(aiocos.CosConfig(**server.settings())) as client,
+    ):
+        for name, operation in METHODS.items():
+            arguments = {}
+            if operation.scope != "service":
+                arguments["Bucket"] = "examplebucket-1250000000"
+            if operation.scope == "object":
+                arguments["Key"] = "a"
+            try:
+                result = await getattr(client, name)(**(arguments | extra.get(name, {})))
+            except aiocos.CosServiceError as error:
+                assert error.status in {404, 405}, name
+            else:
+                if name == "get_object":
+                    result["Body"].close()
+            assert server.count(operation.name) == 1, name
