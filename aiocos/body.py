@@ -185,15 +185,19 @@ class FileBody(Body):
 
 
 class AsyncFileBody(Body):
-    """An asynchronous file or stream with ``read(n)``."""
-
-    replayable = False
+    """An asynchronous file, from its present position on, or a stream with ``read(n)``."""
 
     def __init__(self, stream: AsyncReadable) -> None:
         self._stream = stream
+        self._start: int | None = None
+        self.replayable = asyncio.iscoroutinefunction(getattr(stream, "seek", None))
 
     async def pieces(self, executor: Executor) -> AsyncIterator[Bytes]:
         """Await reads until one gives nothing."""
+        if self.replayable and self._start is None:
+            self._start = await self._stream.tell()  # type: ignore[attr-defined]
+        elif self.replayable:
+            await self._stream.seek(self._start)  # type: ignore[attr-defined]
         while piece := await self._stream.read(PIECE):
             for part in _cut(_as_bytes(piece)):
                 yield part

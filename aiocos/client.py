@@ -15,8 +15,6 @@ from aiocos.errors import ParameterError
 from aiocos.operations.addresses import AddressOperations
 from aiocos.operations.buckets import BucketOperations
 from aiocos.operations.copying import CopyOperations
-from aiocos.operations.deleting import DeleteOperations
-from aiocos.operations.listing import ListOperations
 from aiocos.operations.multipart import MultipartOperations
 from aiocos.retry import RetryPolicy
 from aiocos.session import Session
@@ -25,14 +23,7 @@ if TYPE_CHECKING:
     from aiocos.emulator import CosEmulator
 
 
-class CosS3Client(
-    MultipartOperations,
-    ListOperations,
-    DeleteOperations,
-    CopyOperations,
-    BucketOperations,
-    AddressOperations,
-):
+class CosS3Client(MultipartOperations, CopyOperations, BucketOperations, AddressOperations):
     """Talks to COS. One client for each event loop; safe for any number of tasks.
 
     ``async with CosS3Client(config) as client``, or make one and ``await aclose()`` it:

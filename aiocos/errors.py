@@ -7,6 +7,7 @@ CosException
     TransportError          connect, timeout, reset; .sent: had the request left us?
     ResponseParseError      the answer is not what COS sends
     IntegrityError          length or checksum disagrees
+      DamagedUploadError    COS stored other bytes than were sent
       ObjectChangedError    the object was replaced while it was being read
     AmbiguousResultError    the request may or may not have been carried out
   CosServiceError           COS refused: .status .code .message .request_id .trace_id .resource
@@ -22,6 +23,7 @@ A class means what the caller does next; one table maps codes to classes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 UNKNOWN = "Unknown"
@@ -129,6 +131,14 @@ class ResponseParseError(CosClientError):
 
 class IntegrityError(CosClientError):
     """Bytes were lost or changed on the way: length or checksum disagrees."""
+
+
+class DamagedUploadError(IntegrityError):
+    """COS stored other bytes than were sent; ``headers`` are those of its answer."""
+
+    def __init__(self, message: str, *, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.headers = dict(headers or {})
 
 
 class ObjectChangedError(IntegrityError):

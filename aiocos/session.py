@@ -19,6 +19,7 @@ from typing import Final, Generic, NoReturn, TypeVar
 
 from aiocos import retry
 from aiocos.config import CosConfig
+from aiocos.credentials import Credentials
 from aiocos.encoding.urls import Endpoints, Target, query_string, switched
 from aiocos.errors import (
     UNKNOWN,
@@ -79,7 +80,10 @@ class _Call:
     """When no further attempt may begin, by the same clock."""
     attempts: Attempts = field(default_factory=Attempts)
     upload: Upload | None = None
-    refreshes_token: bool = False
+    credentials: Credentials | None = None
+    """What the last attempt signed with."""
+    refused: Credentials | None = None
+    """Credentials that COS took for expired."""
     wants_new_connection: bool = False
 
     @property
@@ -188,9 +192,9 @@ class Session:
             request,
             call.target,
             is_repeat=call.attempts.is_repeat,
-            refresh=call.refreshes_token,
+            refused=call.refused,
         )
-        call.refreshes_token = False
+        call.credentials = signed.credentials
         query = f"?{query_string(request.query)}" if request.query else ""
         call.upload = Upload(request.body, self.executor)
         exchange = await transport.exchange(
@@ -259,7 +263,8 @@ class Session:
             attempts.clock_fixed = True
             self._repair(error, call, f"our clock was {skew_s:+.0f} s off")
         elif step is Step.REFRESH_TOKEN:
-            attempts.token_refreshed = call.refreshes_token = True
+            attempts.token_refreshed = True
+            call.refused = call.credentials
             self._repair(error, call, "the token had expired")
         elif step is Step.RAISE_AMBIGUOUS:
             raise AmbiguousResultError(

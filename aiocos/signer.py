@@ -5,6 +5,7 @@ In: a Request and where it goes. Out: the headers to send, and the text that was
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -25,6 +26,7 @@ class Signed(NamedTuple):
 
     headers: CIMultiDict[str]
     http_string: str
+    credentials: Credentials | None
 
 
 class Signer:
@@ -34,6 +36,7 @@ class Signer:
         self._config = config
         self._clock = clock
         self._skew_s = 0.0
+        self._refreshing = asyncio.Lock()
         self._static = config.static_credentials()
         self._base_headers = {
             "Accept": "*/*",
@@ -59,21 +62,36 @@ class Signer:
         """Take COS's clock to be this much further ahead than was thought."""
         self._skew_s += skew_s
 
-    async def credentials(self, *, refresh: bool = False) -> Credentials | None:
-        """Return the credentials to sign with now; None for anonymous requests."""
+    async def credentials(self, refused: Credentials | None = None) -> Credentials | None:
+        """Return the credentials to sign with now; None for anonymous requests.
+
+        ``refused`` are the ones that COS took for expired. Of the many calls that find this
+        out together, one has them replaced.
+        """
         if self._config.Anonymous:
             return None
         if self._static is not None:
             return self._static
         instance = self._config.CredentialInstance
         if isinstance(instance, CredentialProvider):
-            return await instance.get_credentials(refresh=refresh)
+            if refused is None:
+                return await instance.get_credentials()
+            async with self._refreshing:
+                current = await instance.get_credentials()
+                if current != refused:
+                    return current
+                return await instance.get_credentials(refresh=True)
         if instance is None:  # the configuration refuses this when it is made
             raise AssertionError
         return snapshot(instance)
 
     async def sign(
-        self, request: Request, target: Target, *, is_repeat: bool, refresh: bool
+        self,
+        request: Request,
+        target: Target,
+        *,
+        is_repeat: bool = False,
+        refused: Credentials | None = None,
     ) -> Signed:
         """Return the headers of one attempt, with a signature of its own."""
         own = dict(request.headers)
@@ -84,7 +102,7 @@ class Signer:
             own["Content-Length"] = "0" if body is None else str(body.size)
         if is_repeat:
             own["x-cos-sdk-retry"] = "true"
-        credentials = await self.credentials(refresh=refresh)
+        credentials = await self.credentials(refused)
         token = self._config.Token if credentials is None else credentials.token
         if token:
             own["x-cos-security-token"] = token
@@ -94,7 +112,7 @@ class Signer:
             authorization, http_string = signature.authorization, signature.http_string
         own["Host"] = target.host_header or target.authority
         own["Authorization"] = authorization
-        return Signed(CIMultiDict({**self._base_headers, **own}), http_string)
+        return Signed(CIMultiDict({**self._base_headers, **own}), http_string, credentials)
 
     def _signature(
         self, request: Request, target: Target, headers: dict[str, str], credentials: Credentials

@@ -14,7 +14,7 @@ from lxml import etree
 
 from aiocos.encoding import xml
 from aiocos.encoding.digest import md5_of_etag
-from aiocos.errors import CosException, IntegrityError, ResponseParseError
+from aiocos.errors import CosException, DamagedUploadError, ResponseParseError
 from aiocos.operations.results import Verified
 from aiocos.request import Reply
 from aiocos.transport import Upload
@@ -126,9 +126,7 @@ async def verify_sent(reply: Reply, upload: Upload) -> Verified:
     stored = headers.get("x-cos-hash-crc64ecma", "")
     if stored.isdigit():
         if int(stored) != upload.crc64:
-            raise IntegrityError(
-                f"COS stored CRC-64 {stored}, but {upload.crc64} was sent: damaged on the way"
-            )
+            raise _damaged(headers, f"CRC-64 {stored}, but {upload.crc64}")
         return "crc64"
     etag = md5_of_etag(headers.get("ETag", ""))
     is_encrypted = any(name.startswith(_SSE) for name in headers)
@@ -137,5 +135,10 @@ async def verify_sent(reply: Reply, upload: Upload) -> Verified:
         return "size"
     sent = (await body.md5(upload.executor)).hex()
     if sent != etag:
-        raise IntegrityError(f"COS stored MD5 {etag}, but {sent} was sent: damaged on the way")
+        raise _damaged(headers, f"MD5 {etag}, but {sent}")
     return "md5"
+
+
+def _damaged(headers: Mapping[str, str], difference: str) -> DamagedUploadError:
+    text = f"COS stored {difference} was sent: damaged on the way"
+    return DamagedUploadError(text, headers=headers)

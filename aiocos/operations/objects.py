@@ -13,9 +13,13 @@ from typing import Any, Final, Literal, TypedDict, Unpack
 from aiocos.body import Body, BodyLike, as_body
 from aiocos.encoding import xml
 from aiocos.encoding.urls import simplifies_to_nothing
-from aiocos.errors import AmbiguousResultError, NotFoundError, ParameterError
+from aiocos.errors import (
+    AmbiguousResultError,
+    DamagedUploadError,
+    NotFoundError,
+    ParameterError,
+)
 from aiocos.operations import reconcile
-from aiocos.operations.base import Operations
 from aiocos.operations.checks import byte_range, upload_body, whole_number
 from aiocos.operations.decode import (
     appended_headers,
@@ -24,6 +28,7 @@ from aiocos.operations.decode import (
     stored_headers,
     verify_sent,
 )
+from aiocos.operations.deleting import DeleteOperations
 from aiocos.operations.options import (
     AppendObjectOptions,
     GetObjectOptions,
@@ -100,7 +105,7 @@ class RestoreRequest(TypedDict, total=False):
     CASJobParameters: RestoreParameters
 
 
-class ObjectOperations(Operations):
+class ObjectOperations(DeleteOperations):
     """Operations on one object."""
 
     async def put_object(
@@ -123,7 +128,7 @@ class ObjectOperations(Operations):
 
         Raises:
             ParameterError: an argument cannot be right; nothing was sent.
-            IntegrityError: COS stored something else, twice.
+            IntegrityError: COS stored something else, twice; it was deleted again.
             PreconditionError: a condition or ``ForbidOverwrite`` was not met.
 
         Source: seed document, "Uploading an object using simple upload".
@@ -131,19 +136,23 @@ class ObjectOperations(Operations):
         body = upload_body(Body, ContentLength)
         headers = await self._md5_header(body) if EnableMD5 else None
         is_conditional = not _CONDITIONS.isdisjoint(options)
-        return await self._invoke(
-            PUT_OBJECT,
-            options,
-            Bucket=Bucket,
-            Key=Key,
-            headers=headers,
-            body=body,
-            check=check_stored,
-            reconcile=partial(reconcile.stored, self, Bucket, Key, body, options)
-            if is_conditional
-            else None,
-            repeat=Repeat.RECONCILE if is_conditional else Repeat.SAFE,
-        )
+        try:
+            return await self._invoke(
+                PUT_OBJECT,
+                options,
+                Bucket=Bucket,
+                Key=Key,
+                headers=headers,
+                body=body,
+                check=check_stored,
+                reconcile=partial(reconcile.stored, self, Bucket, Key, body, options)
+                if is_conditional
+                else None,
+                repeat=Repeat.RECONCILE if is_conditional else Repeat.SAFE,
+            )
+        except DamagedUploadError as error:
+            await reconcile.discard_damaged(self, Bucket, Key, options, error)
+            raise
 
     async def put_object_from_local_file(
         self,

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from aiocos.body import Body
 from aiocos.encoding.digest import crc64, md5_of_etag
-from aiocos.errors import AmbiguousResultError, CosException, CosServiceError, NotFoundError
+from aiocos.errors import (
+    AmbiguousResultError,
+    CosException,
+    CosServiceError,
+    DamagedUploadError,
+    NotFoundError,
+)
 from aiocos.operations.options import CustomerKey, HeadObjectOptions
 from aiocos.session import Settled
 
@@ -68,6 +74,32 @@ async def appended(
         f"that are not the ones expected; next_position is {length} ({error})",
         next_position=length,
     ) from error
+
+
+async def discard_damaged(
+    client: ObjectOperations,
+    Bucket: str,
+    Key: str,
+    options: Mapping[str, Any],
+    error: DamagedUploadError,
+) -> None:
+    """Delete an object that is known to hold damaged bytes, and nothing else.
+
+    Under versioning that version is named; without, the object must still be the damaged
+    one.
+    """
+    try:
+        if version := error.headers.get("x-cos-version-id"):
+            await client.delete_object(Bucket, Key, VersionId=version)
+        else:
+            head = await _head(client, Bucket, Key, options)
+            if head is None or head.get("ETag") != error.headers.get("ETag"):
+                return
+            await client.delete_object(Bucket, Key)
+    except CosException as failure:
+        error.add_note(f"the damaged object is still at {Key!r}: it cannot be deleted ({failure})")
+    else:
+        error.add_note(f"the damaged object at {Key!r} was deleted")
 
 
 async def completed(

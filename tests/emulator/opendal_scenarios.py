@@ -64,3 +64,6 @@ async def main(scenario: str, bucket: str, secret_id: str, secret_key: str) -> N
 
 if __name__ == "__main__":
     asyncio.run(main(*sys.argv[1:]))
+    sys.stdout.flush()
+    # OpenDAL's threads sometimes abort the process when the interpreter is taken down.
+    os._exit(0)

@@ -72,6 +72,22 @@ async def test_cut_answer(server, wire, stored, fault, end, amount):
     assert server.requests[0].bytes_out == amount
 
 
+async def test_reset_reaches_a_slow_reader_after_its_bytes(server, wire):
+    """A reset after so many bytes takes none of them back, however slowly they are read."""
+    await server.put(BUCKET, "k", bytes(20 << 20))
+    rule(server, reset_response=10 << 20)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1000)
+    writer.write(wire.request("GET", "/k"))
+    await reader.readuntil(b"\r\n\r\n")
+    await asyncio.sleep(0.2)
+    received = 0
+    with pytest.raises(ConnectionResetError):
+        while True:
+            received += len(await reader.read(1 << 20))
+    assert received == 10 << 20
+    writer.close()
+
+
 async def test_lost_response(server, wire, stored):
     """An operation may take place without anybody being told."""
     rule(server, operation="PutObject", lose_response=True)

@@ -27,6 +27,20 @@ async def test_bucket_exists(wire):
     assert (answer.status, answer.code) == (409, "BucketAlreadyOwnedByYou")
 
 
+async def test_nobody_makes_or_lists_buckets(wire):
+    """Without a signature no bucket is made and none is listed."""
+    for method, host in [("PUT", NEW), ("GET", "service.cos.myqcloud.com")]:
+        answer = await wire.ask(method, "/", {}, b"", host=host, signed=False)
+        assert (answer.status, answer.code) == (403, "AccessDenied")
+
+
+async def test_bucket_with_a_configuration(wire):
+    """A bucket may be made with a configuration, which must be XML."""
+    body = b"<CreateBucketConfiguration/>"
+    assert (await wire.ask("PUT", "/", {}, b"<no", host=NEW)).code == "MalformedXML"
+    assert (await wire.ask("PUT", "/", {}, body, host=NEW)).status == 200
+
+
 async def test_bucket_with_content_stays(server, wire):
     """A bucket that holds an object, or a part of one to come, is not deleted."""
     await server.put(BUCKET, "k", b"")

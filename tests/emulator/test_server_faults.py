@@ -123,6 +123,15 @@ def test_rules_are_json():
         FaultRule.from_dict({"nonsense": 1})
 
 
+async def test_account_can_be_cleared(server, wire, stored):
+    """The account of requests can begin anew."""
+    await ask_times(wire, 2)
+    server.forget_requests()
+    assert (server.requests, server.count("GetObject")) == ([], 0)
+    await ask_times(wire, 1)
+    assert server.count("GetObject", status=200) == 1
+
+
 async def test_record_names_the_fault(server, wire, stored):
     """The account of a request says which rule struck it."""
     rule(server, status=503, nth=2)

@@ -117,6 +117,15 @@ async def test_upload_ends_once(server, wire):
     assert [path.read_bytes() for path in files] == [b"x"]
 
 
+async def test_bucket_that_goes_away(server, wire):
+    """A bucket that is deleted takes its name with it, also for parts."""
+    upload = await begin(wire)
+    await wire.ask("DELETE", f"/k?uploadId={upload}")
+    await wire.ask("DELETE", "/")
+    assert await send(wire, upload, 1, b"x") == "NoSuchBucket"
+    assert (await wire.ask("POST", "/k?uploads", {}, b"")).code == "NoSuchBucket"
+
+
 async def test_upload_belongs_to_its_key(wire):
     """An upload id of one key means nothing under another."""
     upload = await begin(wire)

@@ -109,6 +109,7 @@ async def test_range(wire, header, status, body, content_range):
         ({"if-modified-since": PAST}, 200),
         ({"if-modified-since": FUTURE}, 304),
         ({"if-modified-since": "nonsense"}, 200),
+        ({"if-modified-since": "Fri Dec 31 23:59:59 2100"}, 304),
         ({"if-unmodified-since": PAST}, 412),
         ({"if-unmodified-since": FUTURE}, 200),
         ({"if-match": f'"{HELLO_MD5}"', "if-unmodified-since": PAST}, 200),
@@ -256,6 +257,30 @@ async def test_encryption_by_cos_is_told(wire, kind):
         answer = await wire.ask(method, "/k", {name: kind} if body else {}, body)
         assert (answer.status, answer.headers[name]) == (200, kind)
     assert (await wire.ask("PUT", "/k", {name: "DES"}, b"")).code == "InvalidArgument"
+
+
+async def test_kms_key_is_told(wire):
+    """The id of a KMS key is told with the encryption it is for."""
+    name = "x-cos-server-side-encryption"
+    headers = {name: "cos/kms", f"{name}-cos-kms-key-id": "id"}
+    await wire.ask("PUT", "/k", headers, b"v")
+    assert (await wire.ask("HEAD", "/k")).headers[f"{name}-cos-kms-key-id"] == "id"
+
+
+async def test_failing_disk(server, wire):
+    """When the server cannot write it answers 500, and works again once it can."""
+    incoming = server._root / "incoming"
+    incoming.rmdir()
+    answer = await wire.ask("PUT", "/k", {}, b"v")
+    assert (answer.status, answer.code) == (500, "InternalError")
+    incoming.mkdir()
+    assert (await wire.ask("PUT", "/k", {}, b"v")).status == 200
+
+
+async def test_unknown_acl(wire):
+    """A canned ACL that does not exist is refused."""
+    answer = await wire.ask("PUT", "/k", {"x-cos-acl": "everybody"}, b"")
+    assert (answer.status, answer.code) == (400, "InvalidArgument")
 
 
 def customer(key: bytes) -> dict[str, str]:

@@ -1,0 +1,43 @@
+"""Help comes at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+VERBS = ["ls", "cp", "rm", "stat", "cat", "presign", "mb", "emulator"]
+_LIST_HEAVY_MODULES = """
+import sys
+from aiocos.cli import main
+code = main(sys.argv[1:])
+print(*(name for name in ("aiohttp", "lxml", "cryptography") if name in sys.modules), file=sys.stderr)
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize("words", [["--help"], *([verb, "--help"] for verb in VERBS)])
+def test_help_imports_no_network_code(words):
+    """Asking for help does not wait for libraries that help does not need."""
+    done = subprocess.run(
+        [sys.executable, "-c", _LIST_HEAVY_MODULES, *words], capture_output=True, text=True
+    )
+
+    assert done.returncode == 0
+    assert "Usage: aiocos" in done.stdout
+    assert done.stderr.split() == []
+
+
+def test_help_names_every_verb(bare_shell):
+    """The first page of help lists all verbs."""
+    page = bare_shell("--help").out
+
+    assert [verb for verb in VERBS if f" {verb} " not in page] == []
+
+
+def test_version_is_the_packages(bare_shell):
+    """``aiocos --version`` says which version it is."""
+    import aiocos
+
+    assert bare_shell("--version").out.strip() == aiocos.__version__
