@@ -48,9 +48,13 @@ class CosS3Client(MultipartOperations, CopyOperations, BucketOperations, Address
         self._local: CosEmulator | None = None
         self._starting = asyncio.Lock()
 
+    @property
+    def _is_ready(self) -> bool:
+        return self._config.local_dir is None or self._local is not None
+
     async def _ready(self) -> Session:
         """Start the server of a ``CosConfig.local`` client before its first request."""
-        if self._config.local_dir is None or self._local is not None:
+        if self._is_ready:
             return self._session
         async with self._starting:
             if self._local is None:

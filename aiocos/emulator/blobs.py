@@ -68,6 +68,7 @@ class _Sink:
     """One blob being written; its methods may run in any thread, one at a time."""
 
     def __init__(self, path: Path) -> None:
+        self.name = path.name
         self._path = path
         self._file = path.open("xb")
         self._md5 = hashlib.md5(usedforsecurity=False)
@@ -150,8 +151,7 @@ class BlobStore:
     async def receive(self, chunks: AsyncIterator[bytes]) -> Blob:
         """Write a body; while one batch is hashed and written the next is received."""
         loop = asyncio.get_running_loop()
-        name = os.urandom(16).hex()
-        sink = _Sink(self._incoming / name)
+        sink = _Sink(self._incoming / os.urandom(16).hex())
         pending: asyncio.Future[None] | None = None
         batch: list[bytes] = []
         held = 0
@@ -173,18 +173,18 @@ class BlobStore:
             else:
                 pending.add_done_callback(lambda _: sink.discard())
             raise
-        target = self._path(name)
         if small and held <= INLINE and not self._durable:
-            return sink.finish(batch, target, durable=False)
-        return await asyncio.shield(
-            loop.run_in_executor(self._threads, sink.finish, batch, target, self._durable)
-        )
+            return self._finish(sink, batch)
+        return await asyncio.shield(loop.run_in_executor(self._threads, self._finish, sink, batch))
 
     async def store(self, data: bytes) -> Blob:
         async def once() -> AsyncIterator[bytes]:
             yield data
 
         return await self.receive(once())
+
+    def _finish(self, sink: _Sink, batch: list[bytes]) -> Blob:
+        return sink.finish(batch, self._path(sink.name), self._durable)
 
     def _path(self, name: str) -> Path:
         directory = self._blobs / name[:2]

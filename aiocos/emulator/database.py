@@ -88,7 +88,11 @@ class Database:
     def __init__(self, path: Path, blobs: BlobStore, *, durable: bool) -> None:
         self._blobs = blobs
         self._thread = ThreadPoolExecutor(1, "cos-metadata")
-        self._connection = self._thread.submit(_open, path, durable).result()
+        try:
+            self._connection = self._thread.submit(_open, path, durable).result()
+        except RuntimeError:
+            self._thread.shutdown()
+            raise
         self._thread.submit(blobs.sweep, self._is_known).result()
 
     def close(self) -> None:

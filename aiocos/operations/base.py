@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from aiocos.body import Body
@@ -60,15 +61,17 @@ class Operations:
         repeat: Repeat | None = None,
     ) -> R:
         """Send one operation and return its result; ``repeat`` overrides the table's."""
-        session = await self._ready()
+        session = self._session if self._is_ready else await self._ready()
         request = self._request(
             session, operation, options, Bucket, Key, query, headers, body, repeat
         )
-
-        async def receive(exchange: Exchange) -> R:
-            return await _decoded(session, operation, request, exchange, check)
-
+        receive = partial(_decoded, session, operation, request, check)
         return await session.send(request, receive, reconcile)
+
+    @property
+    def _is_ready(self) -> bool:
+        """Whether ``_ready`` has nothing to start."""
+        return True
 
     async def _ready(self) -> Session:
         """Return the session; a client with a server of its own starts it here first."""
@@ -119,8 +122,8 @@ async def _decoded(
     session: Session,
     operation: Operation[R],
     request: Request,
-    exchange: Exchange,
     check: Check | None,
+    exchange: Exchange,
 ) -> R:
     """Read an answer, check it and decode it; large documents are decoded in a thread."""
     reply = None

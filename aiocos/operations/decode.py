@@ -15,9 +15,8 @@ from lxml import etree
 from aiocos.encoding import xml
 from aiocos.encoding.digest import md5_of_etag
 from aiocos.errors import CosException, DamagedUploadError, ResponseParseError
-from aiocos.operations.results import Verified
 from aiocos.request import Reply
-from aiocos.transport import Upload
+from aiocos.transport import Exchange
 
 _SSE: Final = "x-cos-server-side-encryption"
 
@@ -116,29 +115,35 @@ def unquote_fields(tree: dict[str, Any], fields: Mapping[str, Collection[str]]) 
                     item[name] = unquote(text)
 
 
-async def verify_sent(reply: Reply, upload: Upload) -> Verified:
-    """Compare what was sent with what COS says it stored.
+async def check_stored(reply: Reply, exchange: Exchange) -> None:
+    """Compare what was sent with what COS says it stored, and note how in the result.
 
     Raises:
-        IntegrityError: they differ.
+        DamagedUploadError: they differ.
     """
-    headers = reply.headers
-    stored = headers.get("x-cos-hash-crc64ecma", "")
+    upload = exchange.upload
+    stored = reply.headers.get("x-cos-hash-crc64ecma", "")
     if stored.isdigit():
         if int(stored) != upload.crc64:
-            raise _damaged(headers, f"CRC-64 {stored}, but {upload.crc64}")
-        return "crc64"
-    etag = md5_of_etag(headers.get("ETag", ""))
-    is_encrypted = any(name.startswith(_SSE) for name in headers)
+            raise _damaged(reply, f"CRC-64 {stored}, but {upload.crc64}")
+        reply.headers["verified"] = "crc64"
+        return
+    etag = md5_of_etag(reply.headers.get("ETag", ""))
     body = upload.body
-    if etag is None or is_encrypted or body is None or not body.replayable:
-        return "size"
+    if etag is None or body is None or not body.replayable or _is_encrypted(reply):
+        reply.headers["verified"] = "size"
+        return
     sent = (await body.md5(upload.executor)).hex()
     if sent != etag:
-        raise _damaged(headers, f"MD5 {etag}, but {sent}")
-    return "md5"
+        raise _damaged(reply, f"MD5 {etag}, but {sent}")
+    reply.headers["verified"] = "md5"
 
 
-def _damaged(headers: Mapping[str, str], difference: str) -> DamagedUploadError:
+def _is_encrypted(reply: Reply) -> bool:
+    """Whether COS encrypts the object: its ETag is not an MD5 of the content then."""
+    return any(name.startswith(_SSE) for name in reply.headers)
+
+
+def _damaged(reply: Reply, difference: str) -> DamagedUploadError:
     text = f"COS stored {difference} was sent: damaged on the way"
-    return DamagedUploadError(text, headers=headers)
+    return DamagedUploadError(text, headers=reply.headers)

@@ -17,9 +17,9 @@ from aiocos.operations.checks import (
     upload_id,
     whole_number,
 )
-from aiocos.operations.decode import headers_and, nothing, stored_headers, tree_of
+from aiocos.operations.decode import check_stored, headers_and, nothing, stored_headers, tree_of
 from aiocos.operations.listing import ListOperations
-from aiocos.operations.objects import ObjectOperations, check_stored
+from aiocos.operations.objects import ObjectOperations
 from aiocos.operations.options import (
     CompleteMultipartUploadOptions,
     CreateMultipartUploadOptions,

@@ -23,10 +23,10 @@ from aiocos.operations import reconcile
 from aiocos.operations.checks import byte_range, upload_body, whole_number
 from aiocos.operations.decode import (
     appended_headers,
+    check_stored,
     headers_only,
     nothing,
     stored_headers,
-    verify_sent,
 )
 from aiocos.operations.deleting import DeleteOperations
 from aiocos.operations.options import (
@@ -319,11 +319,6 @@ class ObjectOperations(DeleteOperations):
         return {"Content-MD5": base64.b64encode(digest).decode()}
 
 
-async def check_stored(reply: Reply, exchange: Exchange) -> None:
-    """Note in the result how it was proven that COS stored what was sent."""
-    reply.headers["verified"] = await verify_sent(reply, exchange.upload)
-
-
 async def _check_appended(position: int, reply: Reply, exchange: Exchange) -> None:
     next_position = int(reply.headers["x-cos-next-append-position"])
     expected = position + exchange.upload.sent_bytes
@@ -334,6 +329,7 @@ async def _check_appended(position: int, reply: Reply, exchange: Exchange) -> No
             next_position=next_position,
         )
     # Beyond position 0 the checksum is of more than what was sent.
-    reply.headers["verified"] = (
-        await verify_sent(reply, exchange.upload) if position == 0 else "size"
-    )
+    if position == 0:
+        await check_stored(reply, exchange)
+    else:
+        reply.headers["verified"] = "size"

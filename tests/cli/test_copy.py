@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import tempfile
+import time
+from pathlib import Path
 
 import pytest
 
@@ -175,12 +178,15 @@ def test_a_missing_bucket_is_tried_once(shell, server, tmp_path):
 def test_no_more_at_once_than_asked(shell, healthy, bucket, tmp_path):
     """``--concurrency`` bounds how many requests are under way."""
     source = plant(tmp_path, [str(number) for number in range(12)])
-    healthy.emulator.fail("PutObject", delay_s=0.05)
-    healthy.emulator.forget_requests()
+    healthy.emulator.fail("PutObject", delay_s=0.1)
 
+    begun = time.monotonic()
     assert shell("cp", "-r", source, f"cos://{bucket}", "--concurrency", 3).code == 0
+    three_at_once = time.monotonic() - begun
+    begun = time.monotonic()
+    assert shell("cp", "-r", source, f"cos://{bucket}", "--concurrency", 12).code == 0
 
-    assert healthy.emulator.count("PutObject") == 12
+    assert three_at_once >= 4 * 0.1 > time.monotonic() - begun
 
 
 def test_special_files_are_left_out(shell, bucket, tmp_path):
@@ -219,14 +225,46 @@ def test_a_name_that_is_not_utf8_is_reported(shell, bucket, tmp_path):
     assert keys(shell, f"cos://{bucket}") == ["a"]
 
 
-def test_a_file_that_cannot_be_read_is_reported(shell, bucket, tmp_path):
-    """An unreadable file fails, the others are uploaded."""
-    source = plant(tmp_path, ["a", "b"])
+@pytest.fixture
+def readable_by_all():
+    """A directory that every user can reach."""
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place)
+        path.chmod(0o755)
+        yield path
+
+
+@pytest.fixture
+def ordinary_user():
+    """Root may read everything: become nobody for a while."""
+    was_root = os.geteuid() == 0
+    if was_root:
+        os.seteuid(65534)
+    yield
+    if was_root:
+        os.seteuid(0)
+
+
+def test_what_cannot_be_read_is_reported(shell, bucket, readable_by_all, request):
+    """An unreadable file and an unreadable directory fail, the others are uploaded."""
+    source = plant(readable_by_all, ["a", "b", "c/d", "e"])
     (source / "b").chmod(0)
-    if os.access(source / "b", os.R_OK):
-        pytest.skip("this user may read everything")
+    (source / "c").chmod(0)
+    request.getfixturevalue("ordinary_user")
 
     outcome = shell("cp", "-r", source, f"cos://{bucket}")
 
+    assert outcome.code == 1
+    assert keys(shell, f"cos://{bucket}") == ["a", "e"]
+    assert f"aiocos: {source}/c: Permission denied" in outcome.complaints
+    assert [line for line in outcome.complaints if f"{source}/b: Permission denied" in line]
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that gives an error")
+def test_a_file_that_breaks_while_it_is_read_is_reported(shell, bucket):
+    """A failing disk is told from a failing connection."""
+    outcome = shell("cp", "/proc/self/mem", f"cos://{bucket}/x")
+
     assert (outcome.code, len(outcome.complaints)) == (1, 1)
-    assert "Permission denied" in outcome.err
+    assert "Input/output error" in outcome.err
+    assert "connection" not in outcome.err

@@ -12,7 +12,8 @@ _LIST_HEAVY_MODULES = """
 import sys
 from aiocos.cli import main
 code = main(sys.argv[1:])
-print(*(name for name in ("aiohttp", "lxml", "cryptography") if name in sys.modules), file=sys.stderr)
+heavy = {"aiohttp", "lxml", "cryptography"}
+print(*sorted(heavy & sys.modules.keys()), file=sys.stderr)
 sys.exit(code)
 """
 
@@ -20,9 +21,8 @@ sys.exit(code)
 @pytest.mark.parametrize("words", [["--help"], *([verb, "--help"] for verb in VERBS)])
 def test_help_imports_no_network_code(words):
     """Asking for help does not wait for libraries that help does not need."""
-    done = subprocess.run(
-        [sys.executable, "-c", _LIST_HEAVY_MODULES, *words], capture_output=True, text=True
-    )
+    command = [sys.executable, "-c", _LIST_HEAVY_MODULES, *words]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
 
     assert done.returncode == 0
     assert "Usage: aiocos" in done.stdout

@@ -1,0 +1,121 @@
+"""Every file of examples/ runs, and does what it says."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+STRICT = ["-X", "dev", "-W", "error"]
+
+
+def run(name: str, *words: str, code: int = 0) -> str:
+    """Run an example to its end and return what it printed."""
+    command = [sys.executable, *STRICT, EXAMPLES / name, *words]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == code, done.stderr
+    assert "Warning" not in done.stderr
+    return done.stdout
+
+
+def check_round_trip() -> None:
+    lines = run("round_trip.py").splitlines()
+    assert lines[0].startswith(f"{EXAMPLES.parent}: ")
+    assert int(lines[0].split(": ")[1].split()[0]) > 50
+    assert lines[-1] == "identical"
+
+
+def check_multipart() -> None:
+    *parts, joined = run("multipart.py").splitlines()
+    digests = [hashlib.md5(bytes([number]) * 1024 * 1024).digest() for number in range(1, 6)]
+    whole = hashlib.md5(b"".join(digests)).hexdigest()
+    assert parts == [
+        f'part {number}: 1048576 bytes, "{digest.hex()}"'
+        for number, digest in enumerate(digests, start=1)
+    ]
+    assert joined == f'joined: 5242880 bytes, "{whole}-5"'
+
+
+def check_presigned() -> None:
+    assert run("presigned.py").splitlines() == [
+        "upload:   200",
+        "download: 200 Dear all",
+        "delete:   403 the address is good for GET only",
+    ]
+
+
+def check_error_handling() -> None:
+    lines = [line.split(":", 1) for line in run("error_handling.py").splitlines()]
+    assert {name: told.strip() for name, told in lines} == {
+        "there": "good morning",
+        "not there": "not there (NoSuchKey)",
+        "no key": "cannot be right: Key is required and must not be empty",
+        "taken": "PreconditionFailed",
+        "no server": "no answer: TransportError",
+    }
+
+
+def check_web_service() -> None:
+    command = [sys.executable, *STRICT, EXAMPLES / "web_service.py"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as service:
+        try:
+            assert service.stdout is not None
+            assert service.stderr is not None
+            address = service.stdout.readline().strip()
+            with urllib.request.urlopen(address, timeout=20) as answer:
+                assert answer.headers["Content-Length"] == "12000000"
+                assert answer.headers["Content-Type"].startswith("text/plain")
+                assert answer.read() == b"hello world\n" * 1_000_000
+            with pytest.raises(urllib.error.HTTPError, match="404"):
+                urllib.request.urlopen(f"{address}.no", timeout=20)
+            with urllib.request.urlopen(address, timeout=20) as answer:
+                answer.read(10)  # and goes away
+            service.send_signal(signal.SIGINT)
+            assert service.wait(20) == 0
+            assert "Error" not in service.stderr.read()
+        finally:
+            service.kill()
+
+
+CHECKS: dict[str, Callable[[], None]] = {
+    "error_handling.py": check_error_handling,
+    "multipart.py": check_multipart,
+    "presigned.py": check_presigned,
+    "round_trip.py": check_round_trip,
+    "web_service.py": check_web_service,
+}
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))
+def test_example_does_what_it_says(name: str) -> None:
+    """A reader who runs the example sees what it promises."""
+    CHECKS[name]()
+
+
+def test_round_trip_of_a_directory(tmp_path: Path) -> None:
+    """The round trip works for any directory, empty files and awkward names included."""
+    for name in ("a", "b/c", "图/é +%#?.txt", "empty"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"" if name == "empty" else name.encode() * 1000)
+
+    lines = run("round_trip.py", str(tmp_path)).splitlines()
+
+    size = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+    assert lines[0] == f"{tmp_path}: 4 files, {size:,} bytes"
+    assert lines[-1] == "identical"
+
+
+def test_round_trip_of_nothing_proves_nothing(tmp_path: Path) -> None:
+    """An empty directory is no success."""
+    assert run("round_trip.py", str(tmp_path), code=1).splitlines()[-1] == "no files"
