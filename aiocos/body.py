@@ -14,7 +14,7 @@ import os
 import stat
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import aclosing
 from typing import Final, ParamSpec, Protocol, TypeVar, cast
@@ -101,14 +101,14 @@ class Body(ABC):
         return None
 
     @abstractmethod
-    def pieces(self, executor: Executor) -> AsyncIterator[Bytes]:
+    def pieces(self, executor: Executor) -> AsyncGenerator[Bytes, None]:
         """Give the bytes from the beginning, in pieces of at most 256 KiB."""
 
     async def md5(self, executor: Executor) -> bytes:
         """Read the body once and return its MD5."""
         digest = hashlib.md5(usedforsecurity=False)
         loop = asyncio.get_running_loop()
-        async with aclosing(self.pieces(executor)) as pieces:  # type: ignore[type-var]
+        async with aclosing(self.pieces(executor)) as pieces:
             async for piece in pieces:
                 if len(piece) <= _INLINE_HASH:
                     digest.update(piece)
@@ -129,7 +129,7 @@ class BytesBody(Body):
         """The bytes themselves, up to one piece."""
         return bytes(self._content) if memoryview(self._content).nbytes <= PIECE else None
 
-    async def pieces(self, executor: Executor) -> AsyncIterator[Bytes]:
+    async def pieces(self, executor: Executor) -> AsyncGenerator[Bytes, None]:
         """Give slices, without a copy."""
         view = memoryview(self._content).cast("B")
         for offset in range(0, len(view), PIECE):
@@ -150,7 +150,7 @@ class PathBody(Body):
         self.size = facts.st_size
         self._identity = _identity(facts)
 
-    async def pieces(self, executor: Executor) -> AsyncIterator[Bytes]:
+    async def pieces(self, executor: Executor) -> AsyncGenerator[Bytes, None]:
         """Read the file in steps, and check that it stayed the same file meanwhile."""
         work = FileWork(executor)
         file = await work.run(_open_unbuffered, self._path)
@@ -174,7 +174,7 @@ class FileBody(Body):
         self.replayable = self._start is not None
         self.size = _remaining(file, self._start) if self._start is not None else None
 
-    async def pieces(self, executor: Executor) -> AsyncIterator[Bytes]:
+    async def pieces(self, executor: Executor) -> AsyncGenerator[Bytes, None]:
         """Read until a read gives nothing."""
         work = FileWork(executor, threaded=not _answers_at_once(self._file))
         if self._start is not None:
@@ -192,7 +192,7 @@ class AsyncFileBody(Body):
         self._start: int | None = None
         self.replayable = asyncio.iscoroutinefunction(getattr(stream, "seek", None))
 
-    async def pieces(self, executor: Executor) -> AsyncIterator[Bytes]:
+    async def pieces(self, executor: Executor) -> AsyncGenerator[Bytes, None]:
         """Await reads until one gives nothing."""
         if self.replayable and self._start is None:
             self._start = await self._stream.tell()  # type: ignore[attr-defined]
@@ -211,7 +211,7 @@ class IteratorBody(Body):
     def __init__(self, items: Iterable[bytes]) -> None:
         self._items = items
 
-    async def pieces(self, executor: Executor) -> AsyncIterator[Bytes]:
+    async def pieces(self, executor: Executor) -> AsyncGenerator[Bytes, None]:
         """Take one item after the other."""
         work = FileWork(executor, threaded=True)
         items = iter(self._items)
@@ -232,7 +232,7 @@ class AsyncIteratorBody(Body):
         self._source = source
         self.replayable = replayable
 
-    async def pieces(self, executor: Executor) -> AsyncIterator[Bytes]:
+    async def pieces(self, executor: Executor) -> AsyncGenerator[Bytes, None]:
         """Take one item after the other."""
         items = self._source() if callable(self._source) else self._source
         async for item in items:

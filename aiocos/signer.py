@@ -9,8 +9,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from multidict import CIMultiDict
-
 from aiocos import signing
 from aiocos.config import CosConfig
 from aiocos.credentials import CredentialProvider, Credentials, snapshot
@@ -24,7 +22,7 @@ _BODILESS: Final = frozenset({"GET", "HEAD"})
 class Signed(NamedTuple):
     """What one attempt sends, and what it signed."""
 
-    headers: CIMultiDict[str]
+    headers: dict[str, str]
     http_string: str
     credentials: Credentials | None
 
@@ -37,7 +35,7 @@ class Signer:
         self._clock = clock
         self._skew_s = 0.0
         self._refreshing = asyncio.Lock()
-        self._static = config.static_credentials()
+        self._static = None if config.Anonymous else config.static_credentials()
         self._base_headers = {
             "Accept": "*/*",
             # Bodies are opaque: gzip on the way would change bytes, length and checksum.
@@ -102,7 +100,7 @@ class Signer:
             own["Content-Length"] = "0" if body is None else str(body.size)
         if is_repeat:
             own["x-cos-sdk-retry"] = "true"
-        credentials = await self.credentials(refused)
+        credentials = self._static or await self.credentials(refused)
         token = self._config.Token if credentials is None else credentials.token
         if token:
             own["x-cos-security-token"] = token
@@ -112,7 +110,7 @@ class Signer:
             authorization, http_string = signature.authorization, signature.http_string
         own["Host"] = target.host_header or target.authority
         own["Authorization"] = authorization
-        return Signed(CIMultiDict({**self._base_headers, **own}), http_string, credentials)
+        return Signed({**self._base_headers, **own}, http_string, credentials)
 
     def _signature(
         self, request: Request, target: Target, headers: dict[str, str], credentials: Credentials

@@ -4,8 +4,8 @@ In: a method, an address, signed headers and a Body. Out: an Exchange, whose hea
 arrived and whose body is read in pieces, or a TransportError that knows whether anything
 had left.
 
-aiohttp's connector (pool, DNS, TLS, proxies), writer and response parser are used without
-its ClientSession, which costs as much again for a small object and would repeat a broken
+aiohttp's connector (pool, DNS, TLS, proxies) and response parser are used without its
+ClientSession, which costs as much again for a small object and would repeat a broken
 request by itself, unsigned anew and without knowing which operations may be repeated. No
 redirect is followed, nothing is decompressed, no cookie is kept, and aiohttp's errors do
 not leave this module.
@@ -16,20 +16,19 @@ from __future__ import annotations
 import asyncio
 import ssl
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from concurrent.futures import Executor
 from contextlib import aclosing
 from typing import Any, Final
 
 import aiohttp
 from aiohttp.client_reqrep import ClientRequest
-from aiohttp.http import HttpProcessingError, StreamWriter
-from multidict import CIMultiDict
+from aiohttp.http import HttpProcessingError
 from yarl import URL
 
 from aiocos.body import Body
 from aiocos.config import CosConfig, Timeouts
-from aiocos.encoding.digest import crc64
+from aiocos.encoding.digest import Bytes, crc64
 from aiocos.encoding.headers import canonical_headers
 from aiocos.errors import IntegrityError, ParameterError, ResponseParseError, TransportError
 from aiocos.pace import Meter, Pace, Wait, Watch
@@ -76,7 +75,7 @@ class Transport:
         method: str,
         origin: str,
         target: str,
-        headers: CIMultiDict[str],
+        headers: dict[str, str],
         upload: Upload,
         wait: Wait,
         *,
@@ -93,6 +92,10 @@ class Transport:
         pool = self._pool
         if new_connection:
             pool = self._single = self._single or self._new_pool(single=True)
+        if template.proxy is not None and not template.is_ssl():
+            target = origin + target
+            headers = _with_proxy_auth(headers, template)
+        head = _head(method, target, headers)
         connection = None
         is_reused = False
         limit = asyncio.timeout(None)
@@ -100,26 +103,25 @@ class Transport:
             async with limit:
                 self._watch.add(limit, wait.head_s)
                 connection = await pool.connect(template, [], self._timeout)
-                is_reused = _USED in vars(connection.protocol)
-                if template.proxy is not None and not template.is_ssl():
-                    target = origin + target
-                    headers = _with_proxy_auth(headers, template)
-                pace = None if upload.whole is not None else self._pace(limit)
-                message, content = await _converse(
-                    connection, method, target, headers, upload, pace, wait.head_s
-                )
+                protocol = _prepared(connection, method)
+                is_reused = _USED in vars(protocol)
+                vars(protocol)[_USED] = True
+                if upload.whole is not None:
+                    _write(protocol, head + upload.whole)
+                else:
+                    _write(protocol, head)
+                    await upload.send(protocol, Pace(self._watch, limit, self._config.Timeouts))
+                    self._watch.add(limit, wait.head_s)
+                message, content = await _answer(protocol)
         except BaseException as error:
             if connection is not None:
                 connection.close()
-            if isinstance(error, aiohttp.ClientError | OSError | HttpProcessingError):
-                raise _translate(error, is_reused=is_reused) from error
-            raise
+            if error is upload.source_error or not isinstance(error, _BROKEN):
+                raise
+            raise _translate(error, is_reused=is_reused) from error
         finally:
             self._watch.discard(limit)
         return Exchange(connection, message, content, upload, wait, self._config.Timeouts)
-
-    def _pace(self, limit: asyncio.Timeout) -> Pace:
-        return Pace(self._watch, limit, self._config.Timeouts)
 
     def _new_template(self, origin: str) -> ClientRequest:
         """Return what tells the connector where to connect; it is never sent."""
@@ -135,18 +137,12 @@ class Transport:
         return template
 
 
-async def _converse(
-    connection: Any,
-    method: str,
-    target: str,
-    headers: CIMultiDict[str],
-    upload: Upload,
-    pace: Pace | None,
-    head_s: float | None,
-) -> tuple[Any, Any]:
-    """Send head and body on a connection, and return head and content of the answer."""
+_BROKEN: Final = (aiohttp.ClientError, OSError, HttpProcessingError)
+
+
+def _prepared(connection: Any, method: str) -> Any:
+    """Return a connection's protocol, ready for one answer."""
     protocol = connection.protocol
-    vars(protocol)[_USED] = True
     protocol.set_response_params(
         skip_payload=method == "HEAD",
         read_until_eof=True,
@@ -155,20 +151,28 @@ async def _converse(
         max_field_size=_MAX_HEADER_BYTES,
         max_headers=_MAX_HEADERS,
     )
-    writer = StreamWriter(protocol, protocol._loop)
-    await writer.write_headers(f"{method} {target} HTTP/1.1", headers)
-    if pace is None:
-        await writer.write_eof(upload.whole or b"")
-    else:
-        try:
-            await upload.write(writer, protocol, pace)
-        except (aiohttp.ClientError, ConnectionError):
-            # A server that refuses hangs up on the rest of the body: its answer may
-            # be there already, and says more than the broken pipe.
-            if not len(protocol):
-                raise
-            protocol.force_close()
-        pace.allow(head_s)
+    return protocol
+
+
+def _head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
+    """Return the head of a request, sure that no value has become a line of its own."""
+    lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
+    head = f"{method} {target} HTTP/1.1\r\n{''.join(lines)}\r\n"
+    if head.count("\n") != len(lines) + 2 or head.count("\r") != len(lines) + 2 or "\0" in head:
+        raise ParameterError("a header or the address holds a line break or NUL")
+    return head.encode()
+
+
+def _write(protocol: Any, data: Bytes) -> None:
+    """Hand bytes to the connection."""
+    transport = protocol.transport
+    if transport is None or transport.is_closing():
+        raise aiohttp.ServerDisconnectedError
+    transport.write(data)
+
+
+async def _answer(protocol: Any) -> tuple[Any, aiohttp.StreamReader]:
+    """Return head and content of the answer; interim ones are passed over, not for ever."""
     for _ in range(_MAX_INTERIM_ANSWERS):
         message, content = await protocol.read()
         if message.code >= 200:
@@ -186,6 +190,8 @@ class Upload:
         """The bytes themselves where they are few: one write then sends head and body."""
         self.sent_bytes = 0
         self.crc64 = 0
+        self.source_error: BaseException | None = None
+        """What the caller's body raised, which is not the connection's fault."""
         if self.whole:
             self.sent_bytes, self.crc64 = len(self.whole), crc64(self.whole)
 
@@ -194,28 +200,52 @@ class Upload:
         """Whether a byte was taken from a body that cannot be read again."""
         return self.body is not None and not self.body.replayable and self.sent_bytes > 0
 
-    async def write(self, writer: StreamWriter, protocol: Any, pace: Pace) -> None:
+    async def send(self, protocol: Any, pace: Pace) -> None:
         """Send the pieces, until the last one or until the server has answered."""
+        is_chunked = self.body is None or self.body.size is None
+        try:
+            async with aclosing(self._pieces()) as pieces:
+                async for piece in pieces:
+                    if is_chunked:
+                        _write(protocol, b"%x\r\n" % len(piece))
+                    _write(protocol, piece)
+                    if is_chunked:
+                        _write(protocol, b"\r\n")
+                    await protocol._drain_helper()
+                    pace.advance(len(piece))
+                    if len(protocol):
+                        protocol.force_close()
+                        return
+            if is_chunked:
+                _write(protocol, b"0\r\n\r\n")
+        except _BROKEN as error:
+            # A server that refuses hangs up on the rest of the body: its answer may be
+            # here already, and says more than the broken connection.
+            if error is self.source_error or not len(protocol):
+                raise
+            protocol.force_close()
+
+    async def _pieces(self) -> AsyncGenerator[Bytes, None]:
+        """Give the pieces that are not empty, counted, checked against the size announced."""
         body = self.body
         if body is None:
             return
-        size = body.size
-        if size is None:
-            writer.enable_chunking()
-        async with aclosing(body.pieces(self.executor)) as pieces:  # type: ignore[type-var]
-            async for piece in pieces:
-                self.sent_bytes += len(piece)
-                if size is not None and self.sent_bytes > size:
-                    raise IntegrityError(f"Body gave more than the {size} bytes announced")
-                self.crc64 = crc64(piece, self.crc64)
-                await writer.write(piece)
-                pace.advance(len(piece))
-                if len(protocol):
-                    protocol.force_close()
-                    return
-        if size is not None and self.sent_bytes < size:
-            raise IntegrityError(f"Body gave {self.sent_bytes} of the {size} bytes announced")
-        await writer.write_eof()
+        try:
+            async with aclosing(body.pieces(self.executor)) as pieces:
+                async for piece in pieces:
+                    self.sent_bytes += len(piece)
+                    if body.size is not None and self.sent_bytes > body.size:
+                        raise IntegrityError(f"Body gave more than its {body.size} bytes")  # noqa: TRY301
+                    self.crc64 = crc64(piece, self.crc64)
+                    if piece:
+                        yield piece
+            if body.size is not None and self.sent_bytes < body.size:
+                raise IntegrityError(  # noqa: TRY301
+                    f"Body gave {self.sent_bytes} of its {body.size} bytes"
+                )
+        except Exception as error:
+            self.source_error = error
+            raise
 
 
 class Exchange:
@@ -325,7 +355,7 @@ def _proxy(config: CosConfig, url: URL) -> tuple[URL | None, aiohttp.BasicAuth |
     return proxy.with_user(None), aiohttp.BasicAuth(proxy.user, proxy.password or "")
 
 
-def _with_proxy_auth(headers: CIMultiDict[str], template: ClientRequest) -> CIMultiDict[str]:
+def _with_proxy_auth(headers: dict[str, str], template: ClientRequest) -> dict[str, str]:
     if template.proxy_auth is None:
         return headers
     headers = headers.copy()

@@ -11,6 +11,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from aiohttp import web
 
@@ -28,14 +29,15 @@ async def hand_out(request: web.Request) -> web.StreamResponse:
         return web.Response(status=404, text="there is no such object\n")
     except aiocos.CosException as error:
         return web.Response(status=502, text=f"COS does not give it: {type(error).__name__}\n")
-    async with response["Body"] as body:  # closed even if the browser goes away
+    async with response["Body"] as body:  # closed whatever happens
         answer = web.StreamResponse()
         answer.content_type = response.get("Content-Type", "application/octet-stream")
         answer.content_length = body.length
         await answer.prepare(request)
-        async for piece in body:
-            await answer.write(piece)  # waits until the browser has room for it
-        await answer.write_eof()
+        with suppress(ConnectionResetError):  # the browser went away
+            async for piece in body:
+                await answer.write(piece)  # waits until the browser has room for it
+            await answer.write_eof()
     return answer
 
 
@@ -44,7 +46,8 @@ async def with_client(app: web.Application) -> AsyncIterator[None]:
     with tempfile.TemporaryDirectory() as store:
         # Your own bucket: CosConfig(Region=..., SecretId=..., SecretKey=...)
         async with aiocos.CosS3Client(aiocos.CosConfig.local(store)) as client:
-            await client.put_object(BUCKET, "hello world\n" * 1_000_000, "hello.txt")
+            text = "hello world\n" * 1_000_000
+            await client.put_object(BUCKET, text, "hello.txt", ContentType="text/plain")
             app[CLIENT] = client
             yield
 

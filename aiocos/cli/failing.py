@@ -47,11 +47,12 @@ def _escaped(match: re.Match[str]) -> str:
     return character.encode("unicode_escape", "backslashreplace").decode()
 
 
-def describe(error: BaseException) -> str:
-    """Return the cause in one line."""
+def describe(error: BaseException, about: str = "") -> str:
+    """Return the cause in one line, which need not name ``about`` once more."""
     error = _single(error)
     if isinstance(error, OSError) and error.strerror:
-        text = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+        is_named = error.filename is None or str(error.filename) == about
+        text = error.strerror if is_named else f"{error.filename}: {error.strerror}"
     elif isinstance(error, CosException | CommandError):
         text = str(error)
     else:

@@ -62,7 +62,7 @@ def _walk(directory: Path) -> Iterator[Found | LeftOut]:
             with os.scandir(path) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:
-            yield LeftOut(path, describe(error), is_failure=True)
+            yield LeftOut(path, describe(error, str(path)), is_failure=True)
             continue
         below = []
         for entry in entries:
@@ -79,7 +79,7 @@ def _look(entry: os.DirEntry[str], parent: Path, name: str) -> Found | LeftOut:
     try:
         facts = entry.stat(follow_symlinks=False)
     except OSError as error:
-        return LeftOut(path, describe(error), is_failure=True)
+        return LeftOut(path, describe(error, str(path)), is_failure=True)
     if not stat.S_ISREG(facts.st_mode):
         kind = _KINDS.get(stat.S_IFMT(facts.st_mode), "not a regular file")
         return LeftOut(path, f"{kind}, left out", is_failure=False)

@@ -50,7 +50,7 @@ class Report:
 
     def failed(self, name: str, cause: str | BaseException) -> None:
         """Note a failure."""
-        self.failures.append((name, cause if isinstance(cause, str) else describe(cause)))
+        self.failures.append((name, cause if isinstance(cause, str) else describe(cause, name)))
 
     def left_out(self, name: str, reason: str) -> None:
         """Note what needs no action."""

@@ -26,6 +26,8 @@ STEP = 1 << 20
 INLINE = 64 * 1024
 """Up to this many bytes are written and read without a thread."""
 
+_ANY_NAME = "[0-9a-f]" * 32
+
 
 class Segment(NamedTuple):
     """A slice of a blob."""
@@ -106,6 +108,12 @@ class _Sink:
         self._path.unlink(missing_ok=True)
 
 
+def _discard_after(last: asyncio.Future[None], sink: _Sink) -> None:
+    """Remove a file whose last batch nobody waits for, nor for its failure."""
+    last.exception()
+    sink.discard()
+
+
 def _close_after(last: asyncio.Future[bytes], pieces: Generator[bytes, None, None]) -> None:
     """Close a reader whose last piece nobody waits for, nor for its failure."""
     last.exception()
@@ -139,12 +147,11 @@ class BlobStore:
 
     def sweep(self, known: Callable[[str], bool]) -> None:
         """Remove what a crash left behind: half-written files and unknown blobs."""
-        for leftover in self._incoming.iterdir():
+        for leftover in self._incoming.glob(_ANY_NAME):
             leftover.unlink()
-        for directory in self._blobs.iterdir():
-            for blob in directory.iterdir():
-                if not known(blob.name):
-                    blob.unlink()
+        for blob in self._blobs.glob(f"*/{_ANY_NAME}"):
+            if not known(blob.name):
+                blob.unlink()
 
     # -- writing
 
@@ -171,7 +178,7 @@ class BlobStore:
             if pending is None or pending.done():
                 sink.discard()
             else:
-                pending.add_done_callback(lambda _: sink.discard())
+                pending.add_done_callback(lambda last: _discard_after(last, sink))
             raise
         if small and held <= INLINE and not self._durable:
             return self._finish(sink, batch)

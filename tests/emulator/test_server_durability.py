@@ -73,10 +73,12 @@ async def test_leftovers_are_removed(tmp_path):
     (tmp_path / "incoming" / ("0" * 32)).write_bytes(b"half")
     (tmp_path / "blobs" / "00").mkdir(exist_ok=True)
     (tmp_path / "blobs" / "00" / ("0" * 32)).write_bytes(b"unknown")
+    (tmp_path / "blobs" / "notes.txt").write_text("not ours")
     async with CosEmulator(data=tmp_path) as server:
         assert await server.read(BUCKET, "k") == b"kept"
         files = [path for path in tmp_path.rglob("*") if len(path.name) == 32]
         assert [path.read_bytes() for path in files] == [b"kept"]
+    assert (tmp_path / "blobs" / "notes.txt").exists()
 
 
 async def test_one_server_per_directory(tmp_path):
