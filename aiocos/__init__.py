@@ -3,7 +3,8 @@
 Source of names: the sync SDK's documentation of its object operations.
 """
 
-from aiocos.client import CosS3Client
+from typing import TYPE_CHECKING
+
 from aiocos.config import CosConfig, Timeouts
 from aiocos.credentials import CredentialProvider, Credentials
 from aiocos.encoding.headers import user_metadata
@@ -29,7 +30,10 @@ from aiocos.errors import (
     TransportError,
 )
 from aiocos.retry import RetryPolicy
-from aiocos.stream import StreamBody
+
+if TYPE_CHECKING:
+    from aiocos.client import CosS3Client
+    from aiocos.stream import StreamBody
 
 __version__ = "0.1.0"
 
@@ -62,3 +66,16 @@ __all__ = [
     "TransportError",
     "user_metadata",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Load the network libraries with the first name that needs them.
+
+    They take a fifth of a second, which ``aiocos --help`` has no use for.
+    """
+    if name in {"CosS3Client", "StreamBody"}:
+        from aiocos import client, stream  # noqa: PLC0415 - that is the point
+
+        globals().update(CosS3Client=client.CosS3Client, StreamBody=stream.StreamBody)
+        return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

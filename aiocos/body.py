@@ -8,6 +8,7 @@ can be sent a second time. Short reads never mean the end; only an empty read do
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import io
 import os
@@ -27,6 +28,7 @@ PIECE: Final = 256 * KIB
 """The unit of all file and network work: larger ones cost page faults and TLS copies."""
 _SLOW_CALL_S: Final = 0.005
 _INLINE_HASH: Final = 64 * KIB
+_END: Final = object()
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -71,20 +73,41 @@ class FileWork:
     costs. One call of more than 5 ms moves the rest to the executor.
     """
 
-    def __init__(self, executor: Executor, *, threaded: bool = False) -> None:
+    def __init__(
+        self, executor: Executor, *, threaded: bool = False, finishes: bool = True
+    ) -> None:
+        """``finishes``: a cancelled caller waits for the call, which still uses its file.
+
+        Not for a source that may never answer.
+        """
         self._executor = executor
         self._threaded = threaded
+        self._finishes = finishes
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call ``function`` where it does not hold up the loop."""
         if self._threaded:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._executor, lambda: function(*args, **kwargs))
+            call = loop.run_in_executor(self._executor, lambda: function(*args, **kwargs))
+            return await (_finished(call) if self._finishes else call)
         begun = time.perf_counter()
         try:
             return function(*args, **kwargs)
         finally:
             self._threaded = time.perf_counter() - begun > _SLOW_CALL_S
+
+
+async def _finished(call: asyncio.Future[T]) -> T:
+    """Await a call in a thread; when cancelled, not before the thread has let go."""
+    try:
+        return await asyncio.shield(call)
+    except asyncio.CancelledError:
+        while not call.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({call})
+        if not call.cancelled():
+            call.exception()
+        raise
 
 
 class Body(ABC):
@@ -121,7 +144,8 @@ class BytesBody(Body):
     """Bytes in memory."""
 
     def __init__(self, content: Bytes) -> None:
-        self._content = content
+        # A view with gaps cannot be cut into slices of bytes.
+        self._content = content if memoryview(content).c_contiguous else bytes(content)
         self.size = memoryview(content).nbytes
 
     @property
@@ -147,7 +171,7 @@ class PathBody(Body):
             raise ParameterError(f"cannot read {self._path}: {error.strerror}") from error
         if not stat.S_ISREG(facts.st_mode):
             raise ParameterError(f"{self._path} is not a regular file")
-        self.size = facts.st_size
+        self.size = self._length = facts.st_size
         self._identity = _identity(facts)
 
     async def pieces(self, executor: Executor) -> AsyncGenerator[Bytes, None]:
@@ -158,11 +182,17 @@ class PathBody(Body):
             offset = 0
             while piece := await work.run(os.pread, file.fileno(), PIECE, offset):
                 offset += len(piece)
+                # Before the last byte leaves, so that COS never completes a mixture.
+                if offset >= self._length:
+                    self._check(file)
                 yield piece
-            if _identity(os.fstat(file.fileno())) != self._identity:
-                raise IntegrityError(f"{self._path} changed while it was being uploaded")
+            self._check(file)
         finally:
             file.close()
+
+    def _check(self, file: io.FileIO) -> None:
+        if _identity(os.fstat(file.fileno())) != self._identity:
+            raise IntegrityError(f"{self._path} changed while it was being uploaded")
 
 
 class FileBody(Body):
@@ -176,11 +206,12 @@ class FileBody(Body):
 
     async def pieces(self, executor: Executor) -> AsyncGenerator[Bytes, None]:
         """Read until a read gives nothing."""
-        work = FileWork(executor, threaded=not _answers_at_once(self._file))
+        is_quick = _answers_at_once(self._file)
+        work = FileWork(executor, threaded=not is_quick, finishes=is_quick)
         if self._start is not None:
             await work.run(self._file.seek, self._start)  # type: ignore[attr-defined]
-        while piece := await work.run(self._file.read, PIECE):
-            for part in _cut(_as_bytes(piece)):
+        while piece := _as_bytes(await work.run(self._file.read, PIECE)):
+            for part in _cut(piece):
                 yield part
 
 
@@ -198,8 +229,8 @@ class AsyncFileBody(Body):
             self._start = await self._stream.tell()  # type: ignore[attr-defined]
         elif self.replayable:
             await self._stream.seek(self._start)  # type: ignore[attr-defined]
-        while piece := await self._stream.read(PIECE):
-            for part in _cut(_as_bytes(piece)):
+        while piece := _as_bytes(await self._stream.read(PIECE)):
+            for part in _cut(piece):
                 yield part
 
 
@@ -213,9 +244,9 @@ class IteratorBody(Body):
 
     async def pieces(self, executor: Executor) -> AsyncGenerator[Bytes, None]:
         """Take one item after the other."""
-        work = FileWork(executor, threaded=True)
+        work = FileWork(executor, threaded=True, finishes=False)
         items = iter(self._items)
-        while (item := await work.run(_next_or_none, items)) is not None:
+        while (item := await work.run(next, items, _END)) is not _END:
             for part in _cut(_as_bytes(item)):
                 yield part
 
@@ -235,6 +266,11 @@ class AsyncIteratorBody(Body):
     async def pieces(self, executor: Executor) -> AsyncGenerator[Bytes, None]:
         """Take one item after the other."""
         items = self._source() if callable(self._source) else self._source
+        if not isinstance(items, AsyncIterable):
+            raise ParameterError(
+                f"Body is a callable that returned {type(items).__name__}, and must return an "
+                "asynchronous iterator"
+            )
         async for item in items:
             for part in _cut(_as_bytes(item)):
                 yield part
@@ -264,6 +300,8 @@ def _as_body(content: object) -> Body:  # noqa: PLR0911 - one line for each form
         return BytesBody(content)
     if isinstance(content, os.PathLike):
         return PathBody(content)
+    if isinstance(content, io.TextIOBase):
+        raise ParameterError("Body is open as text; open the file in binary mode ('rb')")
     read = getattr(content, "read", None)
     if callable(read):
         if asyncio.iscoroutinefunction(read):
@@ -296,10 +334,6 @@ def _cut(piece: Bytes) -> Iterator[Bytes]:
     view = memoryview(piece).cast("B")
     for offset in range(0, len(view), PIECE):
         yield view[offset : offset + PIECE]
-
-
-def _next_or_none(items: Iterator[bytes]) -> bytes | None:
-    return next(items, None)
 
 
 def _open_unbuffered(path: str) -> io.FileIO:

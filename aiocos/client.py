@@ -6,12 +6,14 @@ In: a CosConfig. Out: methods to ``await``. No wire knowledge lives here.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import warnings
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from aiocos.config import CosConfig
-from aiocos.errors import ParameterError
+from aiocos.errors import ClientStateError, ParameterError
 from aiocos.operations.addresses import AddressOperations
 from aiocos.operations.buckets import BucketOperations
 from aiocos.operations.copying import CopyOperations
@@ -42,6 +44,8 @@ class CosS3Client(MultipartOperations, CopyOperations, BucketOperations, Address
             raise ParameterError(f"config must be a CosConfig, not {type(config).__name__}")
         if isinstance(retry, int):
             retry = RetryPolicy(max_attempts=retry + 1)
+        if not isinstance(retry, RetryPolicy | None):
+            raise ParameterError("retry must be a number of retries, or a RetryPolicy")
         self._config = config
         self._policy = retry or RetryPolicy()
         self._session = Session(config, self._policy)
@@ -54,13 +58,12 @@ class CosS3Client(MultipartOperations, CopyOperations, BucketOperations, Address
 
     async def _ready(self) -> Session:
         """Start the server of a ``CosConfig.local`` client before its first request."""
+        self._session.check()
         if self._is_ready:
             return self._session
         async with self._starting:
-            if self._local is None:
-                from aiocos.emulator import CosEmulator  # noqa: PLC0415 - few clients use it
-
-                server = await CosEmulator(data=self._config.local_dir).start()
+            if self._local is None and self._config.local_dir is not None:
+                server = await _start_server(self._config.local_dir)
                 given = {**server.settings(), "Anonymous": None, "local_dir": None}
                 self._session = Session(self._config.replace(**given), self._policy)
                 self._local = server
@@ -106,3 +109,13 @@ class CosS3Client(MultipartOperations, CopyOperations, BucketOperations, Address
                 source=self,
                 stacklevel=2,
             )
+
+
+async def _start_server(directory: Path) -> CosEmulator:
+    """Start a server over a directory; its modules are loaded in a thread, few clients use them."""
+    module = await asyncio.to_thread(importlib.import_module, "aiocos.emulator")
+    server: CosEmulator = module.CosEmulator(data=directory)
+    try:
+        return await server.start()
+    except (OSError, RuntimeError) as error:
+        raise ClientStateError(f"no local server over {directory}: {error}") from error

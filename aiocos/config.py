@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, fields, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from aiocos.errors import ParameterError
 
 _REGION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.\-]*[A-Za-z0-9]")
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._\-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
+_APPID: Final = re.compile(r"[A-Za-z0-9]+")
 _UNPREFIXED_REGIONS: Final = frozenset(
     {"cn-north", "cn-south", "cn-east", "cn-south-2", "cn-southwest", "sg"}
 )
@@ -43,6 +45,14 @@ _REFUSED: Final = {
 }
 _SECRET_FIELDS: Final = frozenset({"SecretKey", "Token", "CredentialInstance"})
 _LINK_LOCAL: Final = ipaddress.ip_network("169.254.0.0/16")
+_EMBEDDING: Final = tuple(
+    ipaddress.IPv6Network(network) for network in ("::/96", "::ffff:0:0/96", "64:ff9b::/96")
+)
+"""Networks whose addresses end in an IPv4 address."""
+_PROXIED: Final = frozenset({"http", "https"})
+_PROXY: Final = re.compile(
+    r"https?://(?:[^@/\s]*@)?(?:[A-Za-z0-9._\-]+|\[[0-9A-Fa-f:.]+\])", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +74,7 @@ class Timeouts:
     def __post_init__(self) -> None:
         for name in ("connect", "response_header", "idle", "complete"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
+            if value is not None and not (isinstance(value, int | float) and value > 0):
                 raise ParameterError(f"Timeouts({name}=) must be more than 0 seconds, or None")
 
 
@@ -176,8 +186,10 @@ class CosConfig:
         self._check_credentials()
         self._check_place()
         self._check_numbers()
-        for text in (self.UA, self.Appid):
-            check_plain(text, "CosConfig: UA or Appid")
+        check_plain(self.UA, "UA")
+        check_plain(self.Token, "Token")
+        if self.Appid and not (isinstance(self.Appid, str) and _APPID.fullmatch(self.Appid)):
+            raise ParameterError(f"Appid is {self.Appid!r}; it is digits, as in 1250000000")
 
     @classmethod
     def local(cls, directory: str | Path, **changes: Any) -> CosConfig:
@@ -191,6 +203,8 @@ class CosConfig:
 
     def replace(self, **changes: Any) -> CosConfig:
         """Return a copy with some parameters changed, checked like a new one."""
+        if "Timeouts" in changes:
+            changes.setdefault("Timeout", None)
         return replace(self, **changes)
 
     @property
@@ -228,8 +242,10 @@ class CosConfig:
             host = getattr(self, name)
             if host is not None:
                 check_host(host, name, allow_link_local=self.AllowLinkLocal)
+        if not isinstance(self.Proxies, Mapping | None) or set(self.Proxies or ()) - _PROXIED:
+            raise ParameterError("Proxies must be a dict, {'http': address, 'https': address}")
         for name, proxy in (self.Proxies or {}).items():
-            if urlsplit(proxy).scheme not in {"http", "https"}:
+            if not _PROXY.match(proxy if isinstance(proxy, str) else ""):
                 raise ParameterError(f"Proxies[{name!r}] must be an http:// or https:// address")
 
     def _check_numbers(self) -> None:
@@ -239,9 +255,10 @@ class CosConfig:
             raise ParameterError(f"PoolMaxSize is {self.PoolMaxSize!r}, and must be 1 or more")
         if self.Timeout is None:
             return
-        connect, read = (
-            self.Timeout if isinstance(self.Timeout, tuple) else (self.Timeout, self.Timeout)
-        )
+        both = self.Timeout if isinstance(self.Timeout, tuple) else (self.Timeout, self.Timeout)
+        if len(both) != 2:
+            raise ParameterError("Timeout must be seconds, or (to connect, for data)")
+        connect, read = both
         changed = replace(self.Timeouts, connect=connect, response_header=read, idle=read)
         object.__setattr__(self, "Timeouts", changed)
 
@@ -276,13 +293,13 @@ def region_endpoint(region: str, *, old: bool, internal: bool) -> str:
 def check_host(host: str, name: str, *, allow_link_local: bool = False) -> str:
     """Refuse what is more than a host and a port, or an address that gives out credentials."""
     match = _HOST.fullmatch(host) if isinstance(host, str) else None
-    if match is None or int(match[1] or 0) > 65535:
+    bare = host.rsplit(":", 1)[0] if match and match[1] else host
+    if match is None or not 0 < int(match[1] or 1) < 65536 or not _has_labels(bare):
         raise ParameterError(
             f"{name} is {host!r}, and must be a host name or address with an optional :port, "
             "without scheme, path or user"
         )
-    bare = host.rsplit(":", 1)[0] if match[1] else host
-    if not allow_link_local and _is_link_local(bare.strip("[]")):
+    if not allow_link_local and _is_link_local(bare.strip("[]").rstrip(".")):
         raise ParameterError(
             f"{name} is {host!r}, a link-local address, where clouds answer with credentials; "
             "CosConfig(AllowLinkLocal=True) permits it"
@@ -290,15 +307,25 @@ def check_host(host: str, name: str, *, allow_link_local: bool = False) -> str:
     return host
 
 
+def _has_labels(host: str) -> bool:
+    """Whether each label of a name is 1 to 63 characters, as DNS can ask for."""
+    if host.startswith("["):
+        return True
+    return len(host) < 254 and all(0 < len(label) < 64 for label in host.rstrip(".").split("."))
+
+
 def _is_link_local(host: str) -> bool:
     try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
+        # The system also reads 2852039166 and 0xa9fe0001 as an IPv4 address.
+        numeric = socket.inet_ntoa(socket.inet_aton(host)) if ":" not in host else host
+        address = ipaddress.ip_address(numeric)
+    except (OSError, ValueError):
         return False
     if isinstance(address, ipaddress.IPv6Address):
-        return address.is_link_local or (
-            address.ipv4_mapped is not None and address.ipv4_mapped in _LINK_LOCAL
-        )
+        inner = address.sixtofour
+        if any(address in network for network in _EMBEDDING):
+            inner = ipaddress.IPv4Address(int(address) % 2**32)
+        return address.is_link_local or (inner is not None and inner in _LINK_LOCAL)
     return address in _LINK_LOCAL
 
 

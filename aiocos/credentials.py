@@ -29,10 +29,15 @@ class Credentials:
                 raise ParameterError(
                     f"{name} begins or ends with a space: copied with one too many?"
                 )
-            if not value.isprintable():
-                raise ParameterError(f"{name} holds a control character")
-        if self.token is not None and not self.token.isprintable():
-            raise ParameterError("token holds a control character")
+            _check_printable(value, name)
+        if self.token is not None:
+            _check_printable(self.token, "token")
+
+
+def _check_printable(value: object, name: str) -> None:
+    """Refuse what cannot stand in a header; the value itself is not shown."""
+    if not (isinstance(value, str) and value.isascii() and value.isprintable()):
+        raise ParameterError(f"{name} must be a text of printable ASCII characters")
 
 
 @runtime_checkable

@@ -8,7 +8,9 @@ no secret gets into the text.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -35,10 +37,19 @@ _CAUSES: Final = {
     "host": "a proxy or CDN changed the host: sign for that Domain, or use SignHost=False",
 }
 _HEAD_NOT_FOUND: Final = ("NoSuchResource", "The Resource You Head Not Exist")
+_SECRET: Final = re.compile(
+    rb'((?:%b)"?\s*[=:]\s*"?)[^&\s<"]*' % "|".join(sorted(SECRET_NAMES)).encode(), re.IGNORECASE
+)
+
+
+def without_secrets(text: bytes) -> bytes:
+    """Blot out what an answer repeats of a request: COS quotes all that was signed."""
+    return _SECRET.sub(rb"\1***", text)
 
 
 def read_failure(request: Request, reply: Reply, our_http_string: str = "") -> CosServiceError:
     """Return the error that an answer carries."""
+    reply = replace(reply, body=without_secrets(reply.body))
     said = _said(request, reply)
     headers = reply.headers
     date = headers.get("Date", "")
@@ -69,8 +80,8 @@ def read_failure(request: Request, reply: Reply, our_http_string: str = "") -> C
 def _said(request: Request, reply: Reply) -> dict[str, str]:
     """Return the error document's fields, or what stands in for one."""
     if code := reply.headers.get("x-cos-error-code"):
-        message = reply.headers.get("x-cos-error-message")
-        return {"Code": code, "Message": message or reply.body.decode("utf-8", "replace")}
+        message = reply.headers.get("x-cos-error-message", "").encode() or reply.body
+        return {"Code": code, "Message": without_secrets(message).decode("utf-8", "replace")}
     if not reply.body:
         if request.method == "HEAD" and reply.status == 404:
             return dict(zip(("Code", "Message"), _HEAD_NOT_FOUND, strict=True))
@@ -107,11 +118,11 @@ def explain_signature(ours: str, theirs: str, string_to_sign: str) -> str:
     """Say where the canonical request that COS computed parts from ours, and why."""
     if not ours:
         return ""
-    if theirs:
-        return _first_difference(ours, theirs)
     digest = hashlib.sha1(ours.encode(), usedforsecurity=False).hexdigest()
     if string_to_sign and digest in string_to_sign:
         return f"Both sides signed the same request: {_WRONG_KEY}."
+    if theirs:
+        return _first_difference(without_secrets(ours.encode()).decode(), theirs)
     return (
         "COS did not say what it computed. Likely causes, most frequent first: "
         f"{_WRONG_KEY}; {_CAUSES['host']}; {_CAUSES['path']}."

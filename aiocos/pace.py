@@ -29,24 +29,25 @@ class Meter:
 
     def __init__(self, min_rate: tuple[int, float] | None) -> None:
         self._rate = min_rate
-        self._begun = 0.0
+        self._waited_s = 0.0
         self._bytes = 0
 
-    def advance(self, count: int) -> None:
-        """Count bytes; raise when a whole window had too few of them."""
+    def advance(self, count: int, waited_s: float) -> None:
+        """Count bytes and the wait for them; raise when a whole window had too few of them.
+
+        Time in which the caller did something else is not the peer's.
+        """
         if self._rate is None:
             return
-        now = asyncio.get_running_loop().time()
         bytes_per_s, window_s = self._rate
-        if not self._begun:
-            self._begun = now
-        elif now - self._begun >= window_s:
-            if self._bytes < bytes_per_s * (now - self._begun):
+        self._bytes += count
+        self._waited_s += waited_s
+        if self._waited_s >= window_s:
+            if self._bytes < bytes_per_s * self._waited_s:
                 raise TransportError(
                     f"slower than {bytes_per_s} bytes/s for {window_s:g} s", timed_out=True
                 )
-            self._begun, self._bytes = now, 0
-        self._bytes += count
+            self._waited_s, self._bytes = 0.0, 0
 
 
 class Watch:
@@ -97,9 +98,9 @@ class Pace:
         self._meter = Meter(timeouts.min_rate)
         self.allow(timeouts.idle)
 
-    def advance(self, count: int) -> None:
-        """Count bytes that were sent."""
-        self._meter.advance(count)
+    def advance(self, count: int, waited_s: float) -> None:
+        """Count bytes that were sent, and how long the peer took to take them."""
+        self._meter.advance(count, waited_s)
         self.allow(self._idle_s)
 
     def allow(self, seconds: float | None) -> None:

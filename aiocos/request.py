@@ -36,8 +36,9 @@ class Request:
     """Decoded, as it is signed: ``/`` and then the key."""
     raw_path: str
     """Encoded once, as it is sent."""
-    query: Mapping[str, str] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Either may hold a secret, which a repr must not show."""
     body: Body | None = None
     repeat: Repeat = Repeat.SAFE
     doubtful_codes: frozenset[str] = frozenset()

@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from aiocos.errors import (
+    UNKNOWN,
     CosException,
     CosServiceError,
     ExpiredTokenError,
@@ -146,10 +147,13 @@ class Decision:
     delay_s: float = 0.0
 
 
-def trouble_of(error: CosException, skew_s: float | None) -> Trouble:  # noqa: PLR0911 - a table
+def trouble_of(  # noqa: PLR0911 - a table
+    error: CosException, ahead_s: float | None, corrected_s: float = 0.0
+) -> Trouble:
     """Return which kind of failure an error is.
 
-    ``skew_s`` is how far the answer's ``Date`` is from our clock, None if it had none.
+    ``ahead_s`` is how far the answer's ``Date`` is ahead of our clock, None if it had none;
+    ``corrected_s`` is what of this the request took into account.
     """
     if isinstance(error, TransportError):
         if not error.retryable:
@@ -163,27 +167,28 @@ def trouble_of(error: CosException, skew_s: float | None) -> Trouble:  # noqa: P
         return Trouble.FINAL
     if error.status in _NOT_DONE_STATUSES or error.code in _NOT_DONE_CODES:
         return Trouble.NOT_DONE
-    if is_clock_skew(error, skew_s):
+    if is_clock_skew(error, ahead_s, corrected_s):
         return Trouble.CLOCK
-    if isinstance(error, ExpiredTokenError):
+    # An answer to HEAD has no body, so no code: of the reasons for a 400 this one can pass.
+    is_untold = error.code == UNKNOWN and error.failure.method == "HEAD"
+    if isinstance(error, ExpiredTokenError) or (is_untold and error.status == 400):
         return Trouble.TOKEN
     if error.code in _AMBIGUOUS_CODES or (error.status >= 500 and error.status != 501):
         return Trouble.UNKNOWN
     return Trouble.FINAL
 
 
-def is_clock_skew(error: CosServiceError, skew_s: float | None) -> bool:
+def is_clock_skew(error: CosServiceError, ahead_s: float | None, corrected_s: float) -> bool:
     """Whether COS refused because our clock is wrong, by an amount worth believing."""
-    if skew_s is None or abs(skew_s) > _SKEW_BELIEVED_S:
+    if ahead_s is None or abs(ahead_s) > _SKEW_BELIEVED_S:
         return False
     if error.code == "RequestTimeTooSkewed":
         return True
-    # COS gives an expired signature the general code; only its message tells it apart.
-    return (
-        error.code == "AccessDenied"
-        and "request has expired" in error.message.lower()
-        and abs(skew_s) > _SKEW_TOLERATED_S
-    )
+    # COS gives an expired signature the general code; only its message tells it apart, and
+    # an answer to HEAD has neither.
+    is_expired = error.code == "AccessDenied" and "request has expired" in error.message.lower()
+    is_untold = error.code == UNKNOWN and error.status == 403
+    return (is_expired or is_untold) and abs(ahead_s - corrected_s) > _SKEW_TOLERATED_S
 
 
 def seconds_ahead(date: str, now: float) -> float | None:
@@ -214,7 +219,8 @@ def decide(  # noqa: PLR0911 - one line for each row of the table
     is_open = trouble in {Trouble.UNKNOWN, Trouble.UNREADABLE}
     if is_open and repeat is Repeat.NEVER:
         return Step.RAISE_AMBIGUOUS
-    if trouble is Trouble.DAMAGED and repeat is Repeat.NEVER:
+    if trouble is Trouble.DAMAGED and repeat is not Repeat.SAFE:
+        # It was carried out, so that a repeat would be refused and hide the damage.
         return Step.RAISE
     if attempts.counted >= policy.max_attempts or not replayable:
         return Step.RECONCILE if is_open and repeat is Repeat.RECONCILE else Step.RAISE

@@ -27,6 +27,7 @@ from aiocos.errors import (
     ClientStateError,
     CosException,
     CosServiceError,
+    IntegrityError,
     RedirectError,
     TransportError,
 )
@@ -80,6 +81,8 @@ class _Call:
     """When no further attempt may begin, by the same clock."""
     attempts: Attempts = field(default_factory=Attempts)
     upload: Upload | None = None
+    skew_s: float = 0.0
+    """How far COS's clock was thought to be ahead when the last attempt was signed."""
     credentials: Credentials | None = None
     """What the last attempt signed with."""
     refused: Credentials | None = None
@@ -126,13 +129,17 @@ class Session:
         """Whether there are connections to close."""
         return self._transport is not None and not self._is_closed
 
-    def transport(self) -> Transport:
-        """Return the connections, made at first use in the event loop that runs now."""
+    def check(self) -> None:
+        """Refuse use after the end, in another event loop, or in another process."""
         loop = asyncio.get_running_loop()
         if self._is_closed or self._forks != _forks or self._loop not in {None, loop}:
             self._refuse_use()
+
+    def transport(self) -> Transport:
+        """Return the connections, made at first use in the event loop that runs now."""
+        self.check()
         if self._transport is None:
-            self._loop = loop
+            self._loop = asyncio.get_running_loop()
             self._transport = Transport(self.config)
         return self._transport
 
@@ -188,6 +195,7 @@ class Session:
 
     async def _attempt(self, transport: Transport, call: _Call, receive: Receive[T]) -> T:
         request = call.request
+        call.skew_s = self.signer.skew_s
         signed = await self.signer.sign(
             request,
             call.target,
@@ -210,6 +218,11 @@ class Session:
             if exchange.status >= 300:
                 reply = await exchange.reply(MIB)
                 raise read_failure(request, reply, signed.http_string)  # noqa: TRY301
+            if not call.upload.is_complete:
+                raise IntegrityError(  # noqa: TRY301
+                    f"{request.operation}: HTTP {exchange.status} came before the whole body was "
+                    f"sent ({call.upload.sent_bytes} bytes)"
+                )
             result = await receive(exchange)
         except BaseException:
             exchange.close()
@@ -235,12 +248,12 @@ class Session:
     ) -> Settled[T] | None:
         """Make the next attempt possible and return None, or settle the call, or raise."""
         request, attempts = call.request, call.attempts
-        skew_s = self._skew_of(error)
-        trouble = retry.trouble_of(error, skew_s)
+        ahead_s = self._seconds_ahead(error)
+        trouble = retry.trouble_of(error, ahead_s, call.skew_s)
         if attempts.in_doubt and reconcile and error.get_error_code() in request.doubtful_codes:
             return await self._reconcile(error, call, trouble, reconcile)
         if self._is_stale_connection(error, call):
-            call.wants_new_connection = True
+            call.wants_new_connection = attempts.in_doubt = True
             self._repair(error, call, "an idle connection had been closed")
             return None
         if self._switched_at_once(error, call):
@@ -258,10 +271,10 @@ class Session:
             return await self._reconcile(error, call, trouble, reconcile)
         if step is Step.RETRY:
             await self._repeat(error, call, trouble)
-        elif step is Step.FIX_CLOCK and skew_s is not None:
-            self.signer.correct_clock(skew_s)
+        elif step is Step.FIX_CLOCK and ahead_s is not None:
+            self.signer.skew_s = ahead_s
             attempts.clock_fixed = True
-            self._repair(error, call, f"our clock was {skew_s:+.0f} s off")
+            self._repair(error, call, f"COS's clock is {ahead_s:+.0f} s ahead of ours")
         elif step is Step.REFRESH_TOKEN:
             attempts.token_refreshed = True
             call.refused = call.credentials
@@ -285,14 +298,29 @@ class Session:
         if delay_s is None or not self._budget.take(policy.cost):
             raise error
         attempts.made += 1
+        attempts.spent += policy.cost
         self.retries += 1
         _log.warning("GetObject: the body broke off (%s), resuming in %.2f s", error, delay_s)
         await self._sleep(delay_s)
 
+    def after_resume(self, attempts: Attempts | None) -> None:
+        """Take back what resuming a body cost: it went on."""
+        if attempts is not None:
+            self._budget.give_back(attempts.spent)
+            attempts.spent = 0
+
     async def _reconcile(
         self, error: CosException, call: _Call, trouble: Trouble, reconcile: Reconcile[T]
     ) -> Settled[T] | None:
-        settled = await reconcile(error)
+        try:
+            settled = await reconcile(error)
+        except CosException as failure:
+            if isinstance(failure, AmbiguousResultError):
+                raise
+            raise AmbiguousResultError(
+                f"{call.request.operation}: the answer was lost ({error}), and looking whether it "
+                f"was carried out failed: {failure}"
+            ) from error
         if settled is not None:
             return settled
         may_repeat = trouble in {Trouble.UNKNOWN, Trouble.UNREADABLE} and call.can_replay
@@ -342,10 +370,10 @@ class Session:
     def _is_late(self, call: _Call, delay_s: float) -> bool:
         return call.deadline is not None and self.transport().time() + delay_s > call.deadline
 
-    def _skew_of(self, error: CosException) -> float | None:
+    def _seconds_ahead(self, error: CosException) -> float | None:
         if not isinstance(error, CosServiceError) or not error.failure.date:
             return None
-        return retry.seconds_ahead(error.failure.date, self.signer.now())
+        return self.signer.seconds_ahead(error.failure.date)
 
     def _is_stale_connection(self, error: CosException, call: _Call) -> bool:
         """Whether the server had hung up on a pooled connection before it saw the request."""

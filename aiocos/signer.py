@@ -14,6 +14,7 @@ from aiocos.config import CosConfig
 from aiocos.credentials import CredentialProvider, Credentials, snapshot
 from aiocos.encoding.urls import Target
 from aiocos.request import Request
+from aiocos.retry import seconds_ahead
 
 SIGNATURE_VALID_S: Final = 900
 _BODILESS: Final = frozenset({"GET", "HEAD"})
@@ -26,6 +27,9 @@ class Signed(NamedTuple):
     http_string: str
     credentials: Credentials | None
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({sorted(self.headers)})"
+
 
 class Signer:
     """Credentials and clock of one client. ``clock`` gives Unix time."""
@@ -33,7 +37,8 @@ class Signer:
     def __init__(self, config: CosConfig, clock: Callable[[], float]) -> None:
         self._config = config
         self._clock = clock
-        self._skew_s = 0.0
+        self.skew_s = 0.0
+        """How far COS's clock is ahead of ours."""
         self._refreshing = asyncio.Lock()
         self._static = None if config.Anonymous else config.static_credentials()
         self._base_headers = {
@@ -54,11 +59,11 @@ class Signer:
 
     def now(self) -> int:
         """Unix time as COS sees it."""
-        return int(self._clock() + self._skew_s)
+        return int(self._clock() + self.skew_s)
 
-    def correct_clock(self, skew_s: float) -> None:
-        """Take COS's clock to be this much further ahead than was thought."""
-        self._skew_s += skew_s
+    def seconds_ahead(self, date: str) -> float | None:
+        """Return how far a ``Date`` of COS is ahead of our own clock."""
+        return seconds_ahead(date, self._clock())
 
     async def credentials(self, refused: Credentials | None = None) -> Credentials | None:
         """Return the credentials to sign with now; None for anonymous requests.

@@ -90,6 +90,9 @@ class Signature(NamedTuple):
     http_string: str
     """What was signed."""
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.secret_id!r}, {self.window!r}, {self.headers!r})"
+
     @property
     def fields(self) -> tuple[tuple[str, str], ...]:
         """The seven fields, in the order COS documents."""

@@ -8,6 +8,7 @@ decompressed: length and checksum are of the bytes as they are stored.
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import os
 import re
@@ -20,6 +21,7 @@ from typing import Final, Literal, Self
 
 from aiocos.body import FileWork
 from aiocos.encoding.digest import crc64, md5_of_etag
+from aiocos.encoding.headers import number
 from aiocos.errors import (
     ClientStateError,
     CosServiceError,
@@ -33,7 +35,7 @@ from aiocos.session import Session
 from aiocos.transport import Exchange
 from aiocos.units import KIB
 
-_CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19}|\*)")
 _ASKED_RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)")
 _PROGRESS: Final = 64 * KIB
 """A resumed body that got this far may be resumed as often again."""
@@ -78,9 +80,9 @@ class StreamBody:
         return self._span.length
 
     def _stored_crc64(self) -> int | None:
-        text = self._headers.get("x-cos-hash-crc64ecma", "")
         # The answer to a range carries the checksum of the whole object.
-        return int(text) if text.isdigit() and self._span.is_whole else None
+        text = self._headers.get("x-cos-hash-crc64ecma", "") if self._span.is_whole else ""
+        return number(text)
 
     def _new_md5(self) -> hashlib._Hash | None:
         etag = md5_of_etag(self._headers.get("ETag", ""))
@@ -157,6 +159,7 @@ class StreamBody:
             raise ClientStateError("this body is closed: ask for the object again")
         while True:
             try:
+                self._session.check()
                 piece = await self._exchange.read_some()
                 if piece:
                     await self._count(piece)
@@ -209,6 +212,7 @@ class StreamBody:
                 f"{self._request.path}: the answer had neither length nor checksum, so it cannot "
                 "be told whether its bytes are all there"
             )
+        self._session.after_resume(self._attempts)
         self.verified = "crc64" if stored is not None else "md5" if self._md5 else "size"
 
     # -- resuming ------------------------------------------------------------
@@ -219,8 +223,10 @@ class StreamBody:
         etag = self._headers.get("ETag")
         if self._is_closed or not self._session.is_open or etag is None:
             self._is_closed = True
+            self._session.check()
             raise error
         if self._attempts is None or self._since_resume >= _PROGRESS:
+            self._session.after_resume(self._attempts)
             self._attempts = Attempts(made=1)
         self._since_resume = 0
         try:
@@ -273,13 +279,18 @@ class StreamBody:
         is untouched and no temporary file is left.
 
         Raises:
-            OSError: the file cannot be written.
+            OSError: the file cannot be written, or what is there is not a regular file.
         """
+        self._session.check()
         target = Path(path)
-        part = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.part")
+        part = _beside(target)
         work = FileWork(self._session.executor)
         is_at_start = self._received == 0
-        file = await work.run(_create, part)
+        try:
+            file = await work.run(_create, part, target)
+        except BaseException:
+            self.close()
+            raise
         try:
             try:
                 await self._write_all(file, work)
@@ -341,8 +352,7 @@ class _Span:
             IntegrityError: it is not.
         """
         asked = request.headers.get("Range")
-        length_text = exchange.headers.get("Content-Length", "")
-        length = int(length_text) if length_text.isdigit() else None
+        length = number(exchange.headers.get("Content-Length", ""))
         if asked is None:
             if exchange.status != 200:
                 raise IntegrityError(f"asked for the whole object, got HTTP {exchange.status}")
@@ -381,7 +391,16 @@ async def _hold(exchange: Exchange) -> Exchange:
     return exchange
 
 
-def _create(path: Path) -> int:
+def _beside(target: Path) -> Path:
+    """Return a name for a temporary file next to the target, within the length of a name."""
+    stem = os.fsencode(target.name)[:200].decode("utf-8", "ignore")
+    return target.with_name(f".{stem}.{secrets.token_hex(4)}.part")
+
+
+def _create(path: Path, target: Path) -> int:
+    """Open a new file, unless what stands at the target is not one that may be replaced."""
+    if target.exists() and not target.is_file():
+        raise FileExistsError(errno.EEXIST, "not a regular file, so not replaced", str(target))
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     return os.open(path, flags, 0o666)
 

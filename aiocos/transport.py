@@ -96,13 +96,17 @@ class Transport:
             target = origin + target
             headers = _with_proxy_auth(headers, template)
         head = _head(method, target, headers)
-        connection = None
+        connection: Any = None
         is_reused = False
         limit = asyncio.timeout(None)
         try:
             async with limit:
                 self._watch.add(limit, wait.head_s)
                 connection = await pool.connect(template, [], self._timeout)
+                # What came while nobody had asked must not become the next answer.
+                while connection.protocol.should_close:
+                    connection.close()
+                    connection = await pool.connect(template, [], self._timeout)
                 protocol = _prepared(connection, method)
                 is_reused = _USED in vars(protocol)
                 vars(protocol)[_USED] = True
@@ -118,7 +122,7 @@ class Transport:
                 connection.close()
             if error is upload.source_error or not isinstance(error, _BROKEN):
                 raise
-            raise _translate(error, is_reused=is_reused) from error
+            raise _translate(error, connection is not None, is_reused=is_reused) from error
         finally:
             self._watch.discard(limit)
         return Exchange(connection, message, content, upload, wait, self._config.Timeouts)
@@ -190,6 +194,7 @@ class Upload:
         """The bytes themselves where they are few: one write then sends head and body."""
         self.sent_bytes = 0
         self.crc64 = 0
+        self.is_complete = self.whole is not None
         self.source_error: BaseException | None = None
         """What the caller's body raised, which is not the connection's fault."""
         if self.whole:
@@ -202,7 +207,8 @@ class Upload:
 
     async def send(self, protocol: Any, pace: Pace) -> None:
         """Send the pieces, until the last one or until the server has answered."""
-        is_chunked = self.body is None or self.body.size is None
+        size = None if self.body is None else self.body.size
+        is_chunked = size is None
         try:
             async with aclosing(self._pieces()) as pieces:
                 async for piece in pieces:
@@ -211,13 +217,15 @@ class Upload:
                     _write(protocol, piece)
                     if is_chunked:
                         _write(protocol, b"\r\n")
+                    begun = protocol._loop.time()
                     await protocol._drain_helper()
-                    pace.advance(len(piece))
-                    if len(protocol):
+                    pace.advance(len(piece), protocol._loop.time() - begun)
+                    if len(protocol) and self.sent_bytes != size:
                         protocol.force_close()
                         return
             if is_chunked:
                 _write(protocol, b"0\r\n\r\n")
+            self.is_complete = True
         except _BROKEN as error:
             # A server that refuses hangs up on the rest of the body: its answer may be
             # here already, and says more than the broken connection.
@@ -283,13 +291,16 @@ class Exchange:
         content = self._content
         try:
             piece: bytes = content.read_nowait()
+            waited_s = 0.0
             if not piece and not content.at_eof():
                 async with asyncio.timeout(self._idle_s):
+                    begun = asyncio.get_running_loop().time()
                     piece = await content.readany()
+                    waited_s = asyncio.get_running_loop().time() - begun
         except (aiohttp.ClientError, OSError) as error:
             raise _translate(error) from error
         if piece and not content.is_eof():
-            self._meter.advance(len(piece))
+            self._meter.advance(len(piece), waited_s)
         return piece
 
     async def reply(self, limit: int) -> Reply:
@@ -326,19 +337,25 @@ class Exchange:
         self._content.set_exception(aiohttp.ClientConnectionError("closed before its end"))
 
 
-def _translate(error: BaseException, *, is_reused: bool = False) -> TransportError:
+def _translate(
+    error: BaseException, sent: bool = True, *, is_reused: bool = False
+) -> TransportError:
     """Say what happened to a connection, and whether the request had left."""
     text = str(error) or type(error).__name__
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return TransportError(f"the server's certificate: {text}", sent=False, retryable=False)
-    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-        return TransportError(f"cannot connect: {text}", sent=False)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        where = f"{error.host}:{error.port}"
+        return TransportError(f"cannot connect to {where}: {error.os_error}", sent=False)
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return TransportError("cannot connect in time", sent=False, timed_out=True)
     if isinstance(error, HttpProcessingError):
         return TransportError(f"the answer is not HTTP: {text}")
     if isinstance(error, TimeoutError):
-        return TransportError("no answer in time", timed_out=True)
+        what = "answer" if sent else "connection"
+        return TransportError(f"no {what} in time", sent=sent, timed_out=True)
     gone = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError | OSError)
-    return TransportError(f"the connection broke: {text}", is_stale=gone and is_reused)
+    return TransportError(f"the connection broke: {text}", sent=sent, is_stale=gone and is_reused)
 
 
 def _proxy(config: CosConfig, url: URL) -> tuple[URL | None, aiohttp.BasicAuth | None]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 _STEP: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_HAS_PROC: Final = sys.platform == "linux"
+_HAS_PROC: Final = sys.platform == "linux" and Path("/proc/self/fd").is_dir()
 
 
 @contextmanager

@@ -79,8 +79,9 @@ def configure(
             "no region: give --region or set COS_REGION, or use --local DIR, which needs no account"
         )
     secret_id, secret_key, token = _key_pair(environ)
-    place = _place(endpoint, region) if endpoint else {"Region": region or _DEFAULT_REGION}
-    return CosConfig(SecretId=secret_id, SecretKey=secret_key, Token=token, **place)
+    given: dict[str, Any] = {"SecretId": secret_id, "SecretKey": secret_key, "Token": token}
+    given |= _place(endpoint, region) if endpoint else {"Region": region or _DEFAULT_REGION}
+    return CosConfig(**given)
 
 
 def _key_pair(environ: Mapping[str, str]) -> tuple[str, str, str | None]:

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from aiocos.cli.failing import CommandError
 from aiocos.cli.places import CosPlace
 from aiocos.cli.working import Job, Progress, Report, closing, drain
 
 if TYPE_CHECKING:
     from aiocos.client import CosS3Client
     from aiocos.operations.deleting import DeleteTarget
+    from aiocos.operations.results import ListObjectsResult
 
 _BATCH: Final = 1000
 _UNINTERESTING: Final = frozenset(
@@ -48,9 +50,20 @@ async def entries(client: CosS3Client, place: CosPlace, *, recursive: bool) -> A
         level += [
             Entry(item["Key"], int(item["Size"]), item["LastModified"]) for item in page["Contents"]
         ]
-        for entry in sorted(level, key=lambda entry: entry.name.encode()):
+        level.sort(key=lambda entry: entry.name.encode())
+        for entry in level:
             yield entry
-        marker = page.get("NextMarker") if page["IsTruncated"] == "true" else None
+        marker = _next_marker(page, level, marker)
+
+
+def _next_marker(page: ListObjectsResult, level: list[Entry], marker: str) -> str | None:
+    """Return what the next page begins behind, None behind the last one."""
+    if page["IsTruncated"] != "true":
+        return None
+    following = page.get("NextMarker") or (level[-1].name if level else marker)
+    if following == marker:
+        raise CommandError(f"the listing stops behind {marker!r}, though there is more")
+    return following
 
 
 async def facts(client: CosS3Client, place: CosPlace) -> list[tuple[str, str]]:
@@ -73,7 +86,7 @@ async def remove_all(
 
 
 async def _removals(client: CosS3Client, place: CosPlace, report: Report) -> AsyncIterator[Job]:
-    batch: list[DeleteTarget] = []
+    batch: list[str] = []
     async with closing(client.iter_objects(place.bucket, Prefix=place.prefix)) as listing:
         async for item in listing:
             key = item["Key"]
@@ -81,7 +94,7 @@ async def _removals(client: CosS3Client, place: CosPlace, report: Report) -> Asy
                 # XML cannot carry every character that a key can hold.
                 yield Job(str(place.at(key)), partial(_remove_one, client, place.at(key)))
                 continue
-            batch.append({"Key": key})
+            batch.append(key)
             if len(batch) == _BATCH:
                 yield _removal(client, place, batch, report)
                 batch = []
@@ -94,17 +107,16 @@ async def _remove_one(client: CosS3Client, place: CosPlace) -> int:
     return 0
 
 
-def _removal(
-    client: CosS3Client, place: CosPlace, batch: list[DeleteTarget], report: Report
-) -> Job:
+def _removal(client: CosS3Client, place: CosPlace, batch: list[str], report: Report) -> Job:
     async def delete() -> int:
-        result = await client.delete_objects(place.bucket, {"Object": batch, "Quiet": "true"})
+        targets: list[DeleteTarget] = [{"Key": key} for key in batch]
+        result = await client.delete_objects(place.bucket, {"Object": targets, "Quiet": "true"})
         for failure in result["Error"]:
             cause = f"{failure['Code']}: {failure.get('Message', '')}"
             report.failed(str(place.at(failure["Key"])), cause)
         return 0
 
-    return Job(f"{len(batch)} keys from {place.at(batch[0]['Key'])} on", delete)
+    return Job(f"{len(batch)} keys from {place.at(batch[0])} on", delete)
 
 
 async def content(client: CosS3Client, place: CosPlace) -> AsyncIterator[bytes]:

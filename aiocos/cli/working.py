@@ -92,22 +92,23 @@ class _Source:
         self._jobs = jobs
         self._report = report
         self._turn = asyncio.Lock()
-        self._is_stopped = False
+        self._is_hopeless = False
+        self._is_done = False
 
     async def next(self) -> Job | None:
         """Return the next job, None when there is no more."""
         async with self._turn:
-            if self._is_stopped:
-                return None
             try:
-                return await anext(self._jobs, None)
+                job = None if self._is_done else await anext(self._jobs, None)
             except (CosException, OSError) as error:
-                self._report.failed("the list of what to do ends here", error)
-                self._is_stopped = True
-                return None
+                self._report.failed("listing", error)
+                job = None
+            if job and self._is_hopeless:
+                self._report.failed("stopped", "all that is left would fail the same way")
+                job = None
+            self._is_done = job is None
+            return job
 
     def stop(self) -> None:
         """Give out no more jobs."""
-        if not self._is_stopped:
-            self._is_stopped = True
-            self._report.failed("stopped", "everything that is left would fail the same way")
+        self._is_hopeless = True

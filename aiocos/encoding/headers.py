@@ -14,11 +14,13 @@ from urllib.parse import quote, unquote
 from aiocos.errors import ParameterError
 
 META_PREFIX: Final = "x-cos-meta-"
+_NUMBER: Final = re.compile(r"[0-9]{1,20}")
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _PRINTABLE: Final = re.compile(r"[\t\x20-\x7e]*")
 _ASCII_EXCEPT_PERCENT: Final = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 
 _CUSTOMER_KEY: Final = "x-cos-server-side-encryption-customer-key"
+_SECRET: Final = re.compile(r"customer-?key\Z|token\Z|authorization\Z", re.IGNORECASE)
 
 # The names COS documents that are not plain lower case or Title-Case.
 _SPELLING: Final = {
@@ -28,12 +30,22 @@ _SPELLING: Final = {
 }
 
 
+def unicode_text(value: str, name: str) -> str:
+    """Return a text that has a form in UTF-8, or refuse it."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ParameterError(f"{name} holds half of a surrogate pair: not Unicode") from None
+    return value
+
+
 def header_value(value: object, name: str) -> str:
     """Return a value as header text, or refuse it before anything is sent."""
     text = value if isinstance(value, str) else str(value)
     if not _PRINTABLE.fullmatch(text):
+        shown = "a secret with a character too many" if _SECRET.search(name) else repr(text)
         raise ParameterError(
-            f"{name} is {text!r}; a header holds printable ASCII only "
+            f"{name} is {shown}; a header holds printable ASCII only "
             "(percent-encode the rest, in ContentDisposition as filename*=UTF-8''...)"
         )
     return text.strip(" \t")
@@ -52,15 +64,24 @@ def metadata_headers(metadata: object) -> dict[str, str]:
         if not isinstance(value, str):
             raise ParameterError(f"Metadata[{name!r}] must be a str, not {type(value).__name__}")
         headers[name] = header_value(encode_metadata(value), f"Metadata[{name!r}]")
+    if len({name.lower() for name in headers}) < len(headers):
+        raise ParameterError("Metadata has names that differ only in case, which are one header")
     return headers
+
+
+def number(text: str) -> int | None:
+    """Return what a header that should be a number says; None where it is none."""
+    return int(text) if _NUMBER.fullmatch(text) else None
 
 
 def encode_metadata(value: str) -> str:
     """Percent-encode a value that is not ASCII, and leave every other as it is."""
     if value.isascii():
         return value
+    # A space at either end of a header would be lost on the way.
+    safe = _ASCII_EXCEPT_PERCENT if value == value.strip(" ") else _ASCII_EXCEPT_PERCENT[1:]
     try:
-        return quote(value, safe=_ASCII_EXCEPT_PERCENT)
+        return quote(value, safe=safe)
     except UnicodeEncodeError:
         raise ParameterError("a Metadata value holds half of a surrogate pair") from None
 

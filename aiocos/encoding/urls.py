@@ -15,6 +15,7 @@ from aiocos.config import CosConfig, check_host, region_endpoint
 from aiocos.errors import ParameterError
 
 MAX_KEY_BYTES: Final = 850
+MAX_BUCKET_CHARACTERS: Final = 63
 _BUCKET: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9\-]*[A-Za-z0-9])?")
 _PORT: Final = re.compile(r":[0-9]+\Z")
 _PLAIN_PATH: Final = re.compile(r"[A-Za-z0-9/\-_.~]*")
@@ -22,6 +23,7 @@ _FORBIDDEN_IN_KEY: Final = re.compile(r"[\r\n\0]")
 _SWITCHABLE: Final = re.compile(
     r"([a-z0-9-]+-[0-9]+\.cos\.[a-z]+-[a-z]+(?:-[a-z]+)?(?:-1)?)\.myqcloud\.com"
 )
+_LOOPBACK: Final = re.compile(r"(?:127\.|localhost\b|\[::1\])")
 _KEPT_BUCKETS: Final = 256
 
 
@@ -73,9 +75,19 @@ class Endpoints:
         """Return the bucket's name with the APPID, checked."""
         return bucket_name(bucket, self._config.Appid)
 
-    def signed_url_host(self, bucket: str) -> str:
-        """Return the host that a signature for someone else's request covers."""
-        return signed_host(self.bucket(bucket).authority)
+    def public(self, bucket: str) -> tuple[str, str]:
+        """Return the address of a bucket for someone else, and the host to sign for it.
+
+        ``IP`` is this client's own way to COS, so others get the host name. Only where it
+        is this machine does the name lead nowhere: then the bucket goes into the path.
+        """
+        target = self.bucket(bucket)
+        if target.host_header is None:
+            return target.origin, target.host
+        if _LOOPBACK.match(target.authority):
+            return f"{target.origin}/{self.full_name(bucket)}", signed_host(target.authority)
+        host = target.host_header
+        return f"{self._config.Scheme}://{host}", signed_host(host)
 
     def copy_source(self, source: Mapping[str, object]) -> str:
         """Return the header that names the object to copy from."""
@@ -90,7 +102,10 @@ class Endpoints:
         bucket = bucket_name(texts["Bucket"], texts.get("Appid") or self._config.Appid)
         value = f"{bucket}.{self._source_endpoint(texts)}{quoted_path(given['Key'])}"
         if version := texts.get("VersionId"):
-            value += f"?versionId={quote(version, safe='-_.~')}"
+            try:
+                value += f"?versionId={quote(version, safe='-_.~')}"
+            except UnicodeEncodeError:
+                raise ParameterError("CopySource VersionId is not Unicode") from None
         return value
 
     def _source_endpoint(self, source: Mapping[str, str]) -> str:
@@ -130,7 +145,11 @@ def bucket_name(bucket: object, appid: str | None = None) -> str:
             f"Bucket is {bucket!r}; a name is letters, digits and -, as in examplebucket-1250000000"
         )
     if appid and not bucket.endswith(f"-{appid}"):
-        return f"{bucket}-{appid}"
+        if not _BUCKET.fullmatch(appid):
+            raise ParameterError(f"Appid is {appid!r}; it is digits, as in 1250000000")
+        bucket = f"{bucket}-{appid}"
+    if len(bucket) > MAX_BUCKET_CHARACTERS:
+        raise ParameterError(f"Bucket {bucket!r} is longer than a host name can hold")
     return bucket
 
 
@@ -140,7 +159,10 @@ def key_path(key: object) -> str:
     One leading slash is dropped, as COS and the sync SDK do: a key does not start with it.
     """
     if isinstance(key, bytes):
-        key = key.decode()
+        try:
+            key = key.decode()
+        except UnicodeDecodeError:
+            raise ParameterError(f"Key {key!r} is not UTF-8") from None
     if not isinstance(key, str):
         raise ParameterError(f"Key must be a str, not {type(key).__name__}")
     if key.startswith("/"):

@@ -7,6 +7,7 @@ are refused before anything is expanded.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 from xml.sax.saxutils import escape
@@ -17,6 +18,9 @@ from aiocos.errors import ParameterError, ResponseParseError
 
 Tree = dict[str, "str | Tree | list[str | Tree | None] | None"]
 MAX_DEPTH: Final = 64
+MAX_TAGS: Final = 200_000
+"""Some ten times what the fullest page has: each costs more memory than its bytes."""
+_NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 CR: Final = "\r"  # a parser reads a bare one as a line feed
 
 
@@ -37,6 +41,8 @@ def parse(document: bytes, roots: Collection[str]) -> etree._Element:
         remove_comments=True,
         remove_pis=True,
     )
+    if document.count(b"<") > MAX_TAGS:
+        raise ResponseParseError("the answer has more elements than any that COS sends")
     if b"<!DOCTYPE" in document:
         raise ResponseParseError("the answer holds a DOCTYPE, which COS never sends")
     try:
@@ -114,16 +120,9 @@ def _element(name: str, value: object, entities: dict[str, str]) -> str:
     if isinstance(value, bool):
         return f"<{name}>{str(value).lower()}</{name}>"
     text = str(value)
-    if any(not _is_xml_character(character) for character in text):
+    if _NOT_XML.search(text):
         raise ParameterError(
             f"{name} is {text!r}, which holds a character that XML cannot carry; "
             "an object of that key can be deleted by delete_object"
         )
     return f"<{name}>{escape(text, entities)}</{name}>"
-
-
-def _is_xml_character(character: str) -> bool:
-    code = ord(character)
-    return (code >= 0x20 and not 0xD800 <= code <= 0xDFFF and code not in {0xFFFE, 0xFFFF}) or (
-        character in "\t\n\r"
-    )

@@ -27,7 +27,8 @@ class AddressOperations(Operations):
         Source: sync SDK, ``get_object_url``.
         """
         session = await self._ready()
-        return f"{session.endpoints.bucket(Bucket).origin}{raw_path(key_path(Key))}"
+        address, _ = session.endpoints.public(Bucket)
+        return f"{address}{raw_path(key_path(Key))}"
 
     async def get_presigned_url(
         self,
@@ -119,7 +120,7 @@ async def _sign(
     has_host = any(name.lower() == "host" for name, _ in signed)
     wants_host = session.config.SignHost if sign_host is None else sign_host
     if wants_host and not has_host:
-        signed.append(("host", session.endpoints.signed_url_host(bucket)))
+        signed.append(("host", session.endpoints.public(bucket)[1]))
     return signing.sign(
         method=method,
         path=key_path(key),

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 from aiocos.body import Body
 from aiocos.encoding.urls import key_path, raw_path
 from aiocos.errors import ParameterError, ResponseParseError
-from aiocos.failures import read_failure
+from aiocos.failures import read_failure, without_secrets
 from aiocos.operations.decode import EmbeddedError
 from aiocos.operations.spec import Operation
 from aiocos.request import Repeat, Reply, Request
@@ -150,7 +150,7 @@ async def _decoded(
 def _explained(
     error: ResponseParseError, request: Request, exchange: Exchange, reply: Reply | None
 ) -> ResponseParseError:
-    head = reply.body[:200] if reply is not None else b""
+    head = without_secrets(reply.body[:4096])[:200] if reply is not None else b""
     return ResponseParseError(
         f"{request.operation} to {request.target.host}: {error} (HTTP {exchange.status}, "
         f"request {exchange.headers.get('x-cos-request-id', 'without id')}, begins {head!r})",

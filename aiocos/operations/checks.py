@@ -9,13 +9,14 @@ import re
 from typing import Final
 
 from aiocos.body import Body, as_body
+from aiocos.encoding.headers import unicode_text
 from aiocos.errors import ParameterError
 from aiocos.units import GIB
 
 MAX_PUT_BYTES: Final = 5 * GIB
 MAX_PARTS: Final = 10_000
-_RANGE: Final = re.compile(r"bytes=(?:(\d+)-(\d*)|-(\d+))")
-_SOURCE_RANGE: Final = re.compile(r"bytes=(\d+)-(\d+)")
+_RANGE: Final = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))")
+_SOURCE_RANGE: Final = re.compile(r"bytes=([0-9]{1,18})-([0-9]{1,18})")
 
 
 def whole_number(value: object, name: str, low: int, high: int | None = None) -> int:
@@ -36,11 +37,7 @@ def text(value: object, name: str) -> str:
     """Return a text that has a form in UTF-8."""
     if not isinstance(value, str):
         raise ParameterError(f"{name} must be a str, not {type(value).__name__}")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ParameterError(f"{name} holds half of a surrogate pair: not Unicode") from None
-    return value
+    return unicode_text(value, name)
 
 
 def upload_id(value: object) -> str:

@@ -14,6 +14,7 @@ from lxml import etree
 
 from aiocos.encoding import xml
 from aiocos.encoding.digest import md5_of_etag
+from aiocos.encoding.headers import number
 from aiocos.errors import CosException, DamagedUploadError, ResponseParseError
 from aiocos.request import Reply
 from aiocos.transport import Exchange
@@ -50,9 +51,18 @@ def nothing(reply: Reply) -> None:
     refuse_page(reply)
 
 
+def refuse_stranger(headers: Mapping[str, str]) -> None:
+    """Refuse a success without a trace of COS: a portal answers 200 to whatever is asked."""
+    if "ETag" not in headers and "x-cos-request-id" not in headers:
+        raise ResponseParseError(
+            "the answer has neither ETag nor x-cos-request-id: it does not come from COS"
+        )
+
+
 def headers_only(reply: Reply) -> Any:
     """Return the answer's headers."""
     refuse_page(reply)
+    refuse_stranger(reply.headers)
     return reply.headers
 
 
@@ -67,7 +77,7 @@ def stored_headers(reply: Reply) -> Any:
 def appended_headers(reply: Reply) -> Any:
     """Return the headers of an append, which COS answers with the next position."""
     refuse_page(reply)
-    if not reply.headers.get("x-cos-next-append-position", "").isdigit():
+    if number(reply.headers.get("x-cos-next-append-position", "")) is None:
         raise ResponseParseError("the answer to an append has no x-cos-next-append-position")
     return reply.headers
 
@@ -77,7 +87,7 @@ def headers_and(*roots: str) -> Callable[[Reply], Any]:
 
     def decode(reply: Reply) -> Any:
         tree = xml.to_tree(parse(reply, *roots), ())
-        if not tree.get("ETag"):
+        if not isinstance(tree.get("ETag"), str):
             raise ResponseParseError(f"the {roots[0]} document has no ETag")
         return {**reply.headers, **tree}
 
@@ -93,17 +103,21 @@ def tree_of(
     def decode(reply: Reply) -> Any:
         tree = xml.to_tree(parse(reply, *roots), names)
         for name in needs:
-            if not tree.get(name):
+            if not isinstance(tree.get(name), str):
                 raise ResponseParseError(f"the {roots[0]} document has no {name}")
         for name in names:
-            tree.setdefault(name, [])
+            listed: Any = tree.setdefault(name, [])
+            if any(not isinstance(item, dict) for item in listed):
+                raise ResponseParseError(f"a <{name}> of the {roots[0]} document is empty")
         return tree
 
     return decode
 
 
-def unquote_fields(tree: dict[str, Any], fields: Mapping[str, Collection[str]]) -> None:
-    """Percent-decode the names of a listing that was asked for with encoding-type=url.
+def read_names(
+    tree: dict[str, Any], fields: Mapping[str, Collection[str]], *, is_encoded: bool
+) -> None:
+    """Check that the names in a listing are texts, and percent-decode them where encoded.
 
     ``fields`` maps "" to the names at the top, and each list to the names in its items.
     """
@@ -111,7 +125,10 @@ def unquote_fields(tree: dict[str, Any], fields: Mapping[str, Collection[str]]) 
         for item in tree[place] if place else (tree,):
             for name in names:
                 text = item.get(name)
-                if text and "%" in text:
+                if not isinstance(text, str):
+                    if place or text is not None:
+                        raise ResponseParseError(f"a <{name}> of the listing is not a text")
+                elif is_encoded and "%" in text:
                     item[name] = unquote(text)
 
 
@@ -122,9 +139,9 @@ async def check_stored(reply: Reply, exchange: Exchange) -> None:
         DamagedUploadError: they differ.
     """
     upload = exchange.upload
-    stored = reply.headers.get("x-cos-hash-crc64ecma", "")
-    if stored.isdigit():
-        if int(stored) != upload.crc64:
+    stored = number(reply.headers.get("x-cos-hash-crc64ecma", ""))
+    if stored is not None:
+        if stored != upload.crc64:
             raise _damaged(reply, f"CRC-64 {stored}, but {upload.crc64}")
         reply.headers["verified"] = "crc64"
         return

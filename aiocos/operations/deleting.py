@@ -87,6 +87,8 @@ def _delete_document(delete: DeleteRequest) -> bytes:
     if not isinstance(delete, Mapping):
         raise ParameterError("Delete must be a dict such as {'Object': [{'Key': 'a.txt'}]}")
     targets = delete.get("Object") or ()
+    if not isinstance(targets, Sequence):
+        raise ParameterError("Delete['Object'] must be a list such as [{'Key': 'a.txt'}]")
     if not 1 <= len(targets) <= MAX_DELETE_KEYS:
         raise ParameterError(f"Delete['Object'] has {len(targets)} keys, and must have 1 to 1000")
     for target in targets:

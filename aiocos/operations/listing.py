@@ -7,14 +7,15 @@ most: they ask for the next one before they decode this one.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
+from contextlib import aclosing
 from functools import partial
 from typing import Any, Final, TypeVar, Unpack, cast
 
-from aiocos.errors import ParameterError
+from aiocos.errors import ParameterError, ResponseParseError
 from aiocos.operations.base import Operations, peek_at_reply
 from aiocos.operations.checks import text, upload_id, whole_number
-from aiocos.operations.decode import tree_of, unquote_fields
+from aiocos.operations.decode import read_names, tree_of
 from aiocos.operations.options import RequestHeaders
 from aiocos.operations.pages import Pages, Peek
 from aiocos.operations.results import (
@@ -82,8 +83,11 @@ LIST_PARTS: Final[Operation[ListPartsResult]] = Operation(
 def _buckets(reply: Reply) -> Any:
     tree = tree_of("ListAllMyBucketsResult")(reply)
     inner = tree.get("Buckets") or {}
-    listed = inner.get("Bucket", [])
-    tree["Buckets"] = {"Bucket": listed if isinstance(listed, list) else [listed]}
+    listed = inner.get("Bucket", []) if isinstance(inner, dict) else None
+    buckets = listed if isinstance(listed, list) else [listed]
+    if any(not isinstance(bucket, dict) for bucket in buckets):
+        raise ResponseParseError("the list of buckets holds something else than buckets")
+    tree["Buckets"] = {"Bucket": buckets}
     return tree
 
 
@@ -275,7 +279,7 @@ class ListOperations(Operations):
 
     async def iter_objects(
         self, Bucket: str, *, Prefix: str = "", Marker: str = "", **options: Unpack[RequestHeaders]
-    ) -> AsyncIterator[ListedObject]:
+    ) -> AsyncGenerator[ListedObject, None]:
         """Iterate over all objects, page by page behind the scenes.
 
         A failure ends the iteration with its error: the listing is never cut short in
@@ -283,48 +287,57 @@ class ListOperations(Operations):
         """
         first = {"Marker": Marker}
         fetch = partial(self.list_objects, Bucket, Prefix=Prefix, **options)
-        async for page in self._pages(fetch, first, {"Marker": "NextMarker"}, "Contents"):
-            for listed in page["Contents"]:
-                yield listed
+        async with aclosing(
+            self._pages(fetch, first, {"Marker": "NextMarker"}, "Contents")
+        ) as pages:
+            async for page in pages:
+                for listed in page["Contents"]:
+                    yield listed
 
     async def iter_object_versions(
         self, Bucket: str, *, Prefix: str = "", **options: Unpack[RequestHeaders]
-    ) -> AsyncIterator[ListedVersion | DeleteMarker]:
+    ) -> AsyncGenerator[ListedVersion | DeleteMarker, None]:
         """Iterate over all versions and delete markers; of a page, the versions first."""
         tags = {"KeyMarker": "NextKeyMarker", "VersionIdMarker": "NextVersionIdMarker"}
         fetch = partial(self.list_objects_versions, Bucket, Prefix=Prefix, **options)
-        async for page in self._pages(fetch, dict.fromkeys(tags, ""), tags):
-            for version in page["Version"]:
-                yield version
-            for marker in page["DeleteMarker"]:
-                yield marker
+        async with aclosing(self._pages(fetch, dict.fromkeys(tags, ""), tags)) as pages:
+            async for page in pages:
+                for version in page["Version"]:
+                    yield version
+                for marker in page["DeleteMarker"]:
+                    yield marker
 
     async def iter_multipart_uploads(
         self, Bucket: str, *, Prefix: str = "", **options: Unpack[RequestHeaders]
-    ) -> AsyncIterator[ListedUpload]:
+    ) -> AsyncGenerator[ListedUpload, None]:
         """Iterate over all uploads that were begun and are not complete."""
         tags = {"KeyMarker": "NextKeyMarker", "UploadIdMarker": "NextUploadIdMarker"}
         fetch = partial(self.list_multipart_uploads, Bucket, Prefix=Prefix, **options)
-        async for page in self._pages(fetch, dict.fromkeys(tags, ""), tags):
-            for upload in page["Upload"]:
-                yield upload
+        async with aclosing(self._pages(fetch, dict.fromkeys(tags, ""), tags)) as pages:
+            async for page in pages:
+                for upload in page["Upload"]:
+                    yield upload
 
     async def iter_parts(
         self, Bucket: str, Key: str, UploadId: str, **options: Unpack[RequestHeaders]
-    ) -> AsyncIterator[ListedPart]:
+    ) -> AsyncGenerator[ListedPart, None]:
         """Iterate over all parts that COS has of an upload, by number."""
         tags = {"PartNumberMarker": "NextPartNumberMarker"}
         fetch = partial(self.list_parts, Bucket, Key, UploadId, **options)
-        async for page in self._pages(fetch, {"PartNumberMarker": "0"}, tags):
-            for part in page["Part"]:
-                yield part
+        async with aclosing(self._pages(fetch, {"PartNumberMarker": "0"}, tags)) as pages:
+            async for page in pages:
+                for part in page["Part"]:
+                    yield part
 
-    async def iter_buckets(self, **options: Unpack[RequestHeaders]) -> AsyncIterator[ListedBucket]:
+    async def iter_buckets(
+        self, **options: Unpack[RequestHeaders]
+    ) -> AsyncGenerator[ListedBucket, None]:
         """Iterate over all of the account's buckets."""
         fetch = partial(self.list_buckets, **options)
-        async for page in self._pages(fetch, {"Marker": ""}, {"Marker": "NextMarker"}):
-            for bucket in page["Buckets"]["Bucket"]:
-                yield bucket
+        async with aclosing(self._pages(fetch, {"Marker": ""}, {"Marker": "NextMarker"})) as pages:
+            async for page in pages:
+                for bucket in page["Buckets"]["Bucket"]:
+                    yield bucket
 
     async def _page(
         self,
@@ -342,18 +355,22 @@ class ListOperations(Operations):
             operation, options, query={**query, "encoding-type": "url"}, **place
         )
         names = cast(dict[str, Any], page)
-        if not encoding_type and _is_encoded(names):
-            unquote_fields(names, fields)
+        read_names(names, fields, is_encoded=not encoding_type and _is_encoded(names))
         return page
 
-    async def _pages(
+    def _pages(
         self,
-        fetch: Callable[..., Any],
+        fetch: partial[Any],
         start: Mapping[str, str],
         tags: Mapping[str, str],
         fallback_list: str = "",
-    ) -> AsyncIterator[Any]:
-        """Iterate over pages; ``tags`` names the element that each next marker is in."""
+    ) -> Pages[Any]:
+        """Return an iterator over pages, which whoever stops early closes.
+
+        ``tags`` names the element that each next marker is in.
+        """
+        for keyword in fetch.keywords.keys() & {"Delimiter", "EncodingType", *start}:
+            raise ParameterError(f"{keyword} has no meaning where all keys are gone through")
 
         async def get(markers: Mapping[str, str], peek: Peek) -> Any:
             with peek_at_reply(peek):
@@ -367,12 +384,7 @@ class ListOperations(Operations):
                 return {"Marker": listed[-1]["Key"]}
             return {marker: page.get(tag) or "" for marker, tag in tags.items()}
 
-        pages: Pages[Any] = Pages(get, following, tags, start)
-        try:
-            async for page in pages:
-                yield page
-        finally:
-            await pages.aclose()
+        return Pages(get, following, tags, start)
 
 
 def _is_encoded(page: Mapping[str, Any]) -> bool:

@@ -32,6 +32,7 @@ from aiocos.operations.results import (
     CopyObjectResult,
     CopySource,
     CreateMultipartUploadResult,
+    ListedPart,
     PutObjectResult,
 )
 from aiocos.operations.spec import Operation
@@ -81,19 +82,17 @@ ABORT_MULTIPART_UPLOAD: Final[Operation[None]] = Operation(
 )
 
 
-class CompletedPart(TypedDict, total=False):
-    """One part to join: as ``list_parts`` gives it, or number and ETag."""
+class CompletedPart(TypedDict):
+    """One part to join."""
 
     PartNumber: int | str
     ETag: str
-    Size: str
-    LastModified: str
 
 
 class MultipartUpload(TypedDict, total=False):
-    """The parts to join, in ascending order."""
+    """The parts to join, in ascending order; they may be those of ``list_parts``."""
 
-    Part: Sequence[CompletedPart]
+    Part: Sequence[CompletedPart | ListedPart]
 
 
 class MultipartOperations(ObjectOperations, ListOperations):
@@ -216,6 +215,7 @@ class MultipartOperations(ObjectOperations, ListOperations):
         parts = _parts(MultipartUpload)
         document = xml.document("CompleteMultipartUpload", {"Part": parts}, quotes=True)
         etags = [part["ETag"] for part in parts]
+        list_parts = partial(self.list_parts, Bucket, Key, UploadId, MaxParts=1)
         return await self._invoke(
             COMPLETE_MULTIPART_UPLOAD,
             options,
@@ -223,7 +223,7 @@ class MultipartOperations(ObjectOperations, ListOperations):
             Key=Key,
             query={"uploadId": upload_id(UploadId)},
             body=as_body(document),
-            reconcile=partial(reconcile.completed, self, Bucket, Key, UploadId, etags),
+            reconcile=partial(reconcile.completed, self, Bucket, Key, UploadId, etags, list_parts),
         )
 
     async def abort_multipart_upload(
@@ -254,11 +254,11 @@ def _part(number: object, identifier: object) -> dict[str, str]:
 def _parts(upload: object) -> list[dict[str, Any]]:
     """Return number and ETag of each part, in the order given."""
     parts = upload.get("Part") if isinstance(upload, Mapping) else None
-    if not parts:
+    if not parts or isinstance(parts, Mapping | str) or not isinstance(parts, Sequence):
         raise ParameterError("MultipartUpload needs Part, a list of PartNumber and ETag")
     for part in parts:
         for name in ("PartNumber", "ETag"):
-            if not part.get(name):
+            if not isinstance(part, Mapping) or not part.get(name):
                 raise ParameterError(f"MultipartUpload holds a part without {name}: {part!r}")
     return [
         {

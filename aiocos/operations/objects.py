@@ -26,6 +26,7 @@ from aiocos.operations.decode import (
     check_stored,
     headers_only,
     nothing,
+    refuse_stranger,
     stored_headers,
 )
 from aiocos.operations.deleting import DeleteOperations
@@ -260,6 +261,7 @@ class ObjectOperations(DeleteOperations):
                 (``.code`` is ``InvalidObjectState``).
             PreconditionError: ``IfMatch`` or ``IfUnmodifiedSince`` is not met.
             IntegrityError: the answer is not the range that was asked for.
+            ResponseParseError: the answer does not come from COS.
 
         Source: seed document, "Downloading an object".
         """
@@ -274,6 +276,7 @@ class ObjectOperations(DeleteOperations):
             byte_range(request.headers["Range"])
 
         async def receive(exchange: Exchange) -> GetObjectResult:
+            refuse_stranger(exchange.headers)
             body = StreamBody(session, request, exchange)
             result: Any = {**exchange.headers, "Body": body}
             return result  # type: ignore[no-any-return]
@@ -301,6 +304,9 @@ class ObjectOperations(DeleteOperations):
         if not isinstance(RestoreRequest, Mapping) or "Days" not in RestoreRequest:
             raise ParameterError("RestoreRequest needs Days, for example {'Days': 7}")
         whole_number(RestoreRequest["Days"], "Days", 1)
+        tier = (RestoreRequest.get("CASJobParameters") or {}).get("Tier", "Standard")
+        if tier not in {"Expedited", "Standard", "Bulk"}:
+            raise ParameterError(f"Tier is {tier!r}, and must be Expedited, Standard or Bulk")
         body = as_body(xml.document("RestoreRequest", RestoreRequest))
         return await self._invoke(
             RESTORE_OBJECT,

@@ -84,7 +84,7 @@ class Pages(Generic[P], AsyncIterator[P]):
             match = tag.search(reply.body)
             if match is None:
                 return
-            markers[marker] = unquote(html.unescape(match[1].decode()))
+            markers[marker] = unquote(html.unescape(match[1].decode(errors="replace")))
         if self._ahead is None:
             self._start(markers)
 

@@ -8,11 +8,12 @@ AmbiguousResultError.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol, Unpack
 
 from aiocos.body import Body
 from aiocos.encoding.digest import crc64, md5_of_etag
+from aiocos.encoding.headers import number
 from aiocos.errors import (
     AmbiguousResultError,
     CosException,
@@ -20,12 +21,43 @@ from aiocos.errors import (
     DamagedUploadError,
     NotFoundError,
 )
-from aiocos.operations.options import CustomerKey, HeadObjectOptions
-from aiocos.session import Settled
+from aiocos.operations.options import (
+    CustomerKey,
+    DeleteObjectOptions,
+    GetObjectOptions,
+    HeadObjectOptions,
+)
+from aiocos.operations.results import DeleteObjectResult, GetObjectResult, ObjectHead
+from aiocos.session import Session, Settled
 
-if TYPE_CHECKING:
-    from aiocos.operations.multipart import MultipartOperations
-    from aiocos.operations.objects import ObjectOperations
+
+class Observer(Protocol):
+    """What of a client is needed to look at an object."""
+
+    async def _ready(self) -> Session: ...
+
+    async def head_object(
+        self, Bucket: str, Key: str, **options: Unpack[HeadObjectOptions]
+    ) -> ObjectHead:
+        """See ``ObjectOperations``."""
+        ...
+
+    async def get_object(
+        self,
+        Bucket: str,
+        Key: str,
+        *,
+        KeySimplifyCheck: bool = True,
+        **options: Unpack[GetObjectOptions],
+    ) -> GetObjectResult:
+        """See ``ObjectOperations``."""
+        ...
+
+    async def delete_object(
+        self, Bucket: str, Key: str, **options: Unpack[DeleteObjectOptions]
+    ) -> DeleteObjectResult:
+        """See ``DeleteOperations``."""
+        ...
 
 
 async def was_done(error: CosException) -> Settled[None] | None:
@@ -34,7 +66,7 @@ async def was_done(error: CosException) -> Settled[None] | None:
 
 
 async def stored(
-    client: ObjectOperations,
+    client: Observer,
     Bucket: str,
     Key: str,
     body: Body,
@@ -49,7 +81,7 @@ async def stored(
 
 
 async def appended(
-    client: ObjectOperations, Bucket: str, Key: str, position: int, body: Body, error: CosException
+    client: Observer, Bucket: str, Key: str, position: int, body: Body, error: CosException
 ) -> Settled[Any] | None:
     """Look whether the object ends with the data of an append."""
     head = await _head(client, Bucket, Key, {})
@@ -77,7 +109,7 @@ async def appended(
 
 
 async def discard_damaged(
-    client: ObjectOperations,
+    client: Observer,
     Bucket: str,
     Key: str,
     options: Mapping[str, Any],
@@ -103,11 +135,12 @@ async def discard_damaged(
 
 
 async def completed(
-    client: MultipartOperations,
+    client: Observer,
     Bucket: str,
     Key: str,
     upload_id: str,
     etags: list[str],
+    list_parts: Callable[[], Awaitable[object]],
     error: CosException,
 ) -> Settled[Any] | None:
     """Look whether the object that is there now is the one the parts make."""
@@ -116,7 +149,7 @@ async def completed(
         place = {"Bucket": Bucket, "Key": Key}
         return Settled({**head, **place})
     try:
-        await client.list_parts(Bucket, Key, upload_id, MaxParts=1)
+        await list_parts()
     except NotFoundError as gone:
         raise AmbiguousResultError(
             f"the answer to the completion of upload {upload_id} was lost, the upload is gone, and "
@@ -135,7 +168,7 @@ def multipart_etag(etags: list[str]) -> str | None:
 
 
 async def _head(
-    client: ObjectOperations, Bucket: str, Key: str, options: Mapping[str, Any]
+    client: Observer, Bucket: str, Key: str, options: Mapping[str, Any]
 ) -> dict[str, Any] | None:
     """Return the object's headers, None when it is not there."""
     key: HeadObjectOptions = {}
@@ -152,16 +185,15 @@ def _length(head: Mapping[str, Any] | None) -> int | None:
     """Return an object's length: 0 when it is not there, None when it was not told."""
     if head is None:
         return 0
-    told = head.get("Content-Length", "")
-    return int(told) if told.isdigit() else None
+    return number(head.get("Content-Length", ""))
 
 
-async def _is_body(client: ObjectOperations, head: Mapping[str, Any], body: Body) -> bool:
+async def _is_body(client: Observer, head: Mapping[str, Any], body: Body) -> bool:
     there = head.get("x-cos-hash-crc64ecma")
     return body.replayable and there == str(await _crc64(client, body))
 
 
-async def _crc64(client: ObjectOperations, body: Body) -> int:
+async def _crc64(client: Observer, body: Body) -> int:
     value = 0
     session = await client._ready()
     async for piece in body.pieces(session.executor):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any, Generic, Literal, TypeVar, Union, get_args, get_origin
 
-from aiocos.encoding.headers import header_value, metadata_headers
+from aiocos.encoding.headers import header_value, metadata_headers, unicode_text
 from aiocos.errors import ParameterError
 from aiocos.request import Repeat, Reply
 from aiocos.units import MIB
@@ -127,15 +127,16 @@ class Operation(Generic[R]):
                 case Header(name):
                     headers[name] = header_value(option.text(value), keyword)
                 case Query(name):
-                    query[name] = option.text(value)
+                    query[name] = unicode_text(option.text(value), keyword)
                 case MetadataHeaders():
                     headers.update(metadata_headers(value))
 
 
 def unknown_keyword(keyword: str, operation: str, known: Mapping[str, object]) -> ParameterError:
     """Return the error that names the nearest keyword there is."""
-    near = difflib.get_close_matches(keyword, known, n=1, cutoff=0.6)
-    meant = f"; did you mean {near[0]}?" if near else ""
+    lowered = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(keyword.lower(), lowered, n=1, cutoff=0.6)
+    meant = f"; did you mean {lowered[near[0]]}?" if near else ""
     return ParameterError(f"{operation} has no parameter {keyword}{meant}")
 
 

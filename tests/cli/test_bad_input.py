@@ -92,6 +92,7 @@ def test_what_is_not_there(shell, bucket, tmp_path):
         ["cp", f"cos://{bucket}/nothing", tmp_path / "x"],
         ["cp", "-r", f"cos://{bucket}/nothing", tmp_path / "x"],
         ["cp", tmp_path / "nothing", f"cos://{bucket}"],
+        ["cp", __file__, "cos://nowhere-1250000000"],
         ["cp", "-r", tmp_path / "nothing", f"cos://{bucket}"],
         ["cp", f"cos://{bucket}/nothing", f"cos://{bucket}/x"],
         ["rm", "-r", "cos://nowhere-1250000000"],
@@ -114,10 +115,12 @@ def test_directories_need_recursive(shell, bucket, tmp_path):
 
 def test_dead_endpoint(shell, tmp_path):
     """Where nobody listens, the line says that no connection could be made."""
-    outcome = shell("ls", "--endpoint", "127.0.0.1:1")
+    (tmp_path / "a").touch()
+    for words in (["ls"], ["cp", tmp_path / "a", "cos://bucket-1250000000/"]):
+        outcome = shell(*words, "--endpoint", "127.0.0.1:1")
 
-    assert_one_line(outcome, 1)
-    assert "connect" in outcome.err
+        assert_one_line(outcome, 1)
+        assert "connect" in outcome.err
 
 
 def test_dead_endpoint_is_not_tried_for_every_file(shell, tmp_path):
@@ -197,6 +200,22 @@ def test_interrupted(start, healthy, bucket):
     out, err = process.communicate(timeout=10)
 
     assert (process.returncode, out, err) == (130, "", "aiocos: interrupted\n")
+
+
+def test_interrupted_download_leaves_nothing(start, healthy, bucket, tmp_path):
+    """Ctrl-C during a download leaves no temporary file and no half of one."""
+    healthy.put_all(bucket, {f"dir/{number}": bytes(1_000_000) for number in range(4)})
+    trickle = healthy.emulator.fail("GetObject", drip=1000, interval_s=0.05)
+    process = start("cp", "-r", f"cos://{bucket}", tmp_path)
+    deadline = time.monotonic() + 10
+    while trickle.fired < 4 and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=10)
+
+    assert (process.returncode, out, err) == (130, "", "aiocos: interrupted\n")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 @pytest.mark.parametrize("verb", ["cat", "ls"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import urllib.request
 
 BUCKET = "examplebucket-1250000000"
 
@@ -134,6 +135,16 @@ def test_presigned_address_expires_when_told(shell, server, bucket):
     begin, end = re.findall(r"q-sign-time=(\d+)%3B(\d+)", outcome.out)[0]
     assert 60 <= int(end) - int(begin) < 200
     assert server.emulator.secret_key not in outcome.out
+
+
+def test_presigned_address_works_for_anyone(shell, server, bucket):
+    """Whoever has the address gets the object, without credentials."""
+    server.put_all(bucket, {"a b/é+.txt": b"text"})
+
+    outcome = shell("presign", f"cos://{bucket}/a b/é+.txt")
+
+    with urllib.request.urlopen(outcome.out.strip(), timeout=10) as answer:
+        assert answer.read() == b"text"
 
 
 def test_mb_twice_fails(shell, server):

@@ -1,0 +1,57 @@
+"""Options and environment amount to one configuration."""
+
+from __future__ import annotations
+
+import pytest
+
+from aiocos.cli.settings import Connection, configure
+
+KEYS = {"COS_SECRET_ID": "id", "COS_SECRET_KEY": "key"}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "expected"),
+    [
+        ("127.0.0.1:9000", ("http", "127.0.0.1", 9000, None)),
+        ("http://127.0.0.1:9000/", ("http", "127.0.0.1", 9000, None)),
+        ("localhost:80", ("http", "localhost", 80, None)),
+        ("[::1]:9000", ("http", "[::1]", 9000, None)),
+        ("https://127.0.0.1", ("https", "127.0.0.1", None, None)),
+        ("cos.example.com", ("https", None, None, "cos.example.com")),
+        ("http://cos.example.com:81", ("http", None, None, "cos.example.com:81")),
+    ],
+)
+def test_endpoint(endpoint, expected):
+    """On this machine the endpoint is an address to connect to, elsewhere a host name."""
+    config = configure(Connection(endpoint=endpoint), KEYS)
+
+    assert (config.Scheme, config.IP, config.Port, config.Endpoint) == expected
+
+
+def test_families_of_variables_are_not_mixed():
+    """The token of one key pair never goes with another pair."""
+    tencent = {
+        "TENCENTCLOUD_SECRET_ID": "other-id",
+        "TENCENTCLOUD_SECRET_KEY": "other-key",
+        "TENCENTCLOUD_TOKEN": "other-token",
+    }
+    here = Connection(region="ap-guangzhou")
+
+    ours, theirs = configure(here, {**tencent, **KEYS}), configure(here, tencent)
+
+    assert (ours.SecretId, ours.SecretKey, ours.Token) == ("id", "key", None)
+    assert (theirs.SecretId, theirs.SecretKey, theirs.Token) == tuple(tencent.values())
+
+
+def test_listing_buckets_needs_no_region():
+    """The list of all buckets is in no region."""
+    assert configure(Connection(), KEYS, needs_region=False).Region == "ap-guangzhou"
+
+
+def test_empty_variables_are_not_set():
+    """An empty variable is the same as none."""
+    empty = {"COS_ENDPOINT": "", "COS_TOKEN": ""}
+
+    config = configure(Connection(region="ap-guangzhou"), {**KEYS, **empty})
+
+    assert (config.Endpoint, config.Token) == (None, None)
