@@ -66,18 +66,24 @@ async def round_trip(source: Path, store: Path, target: Path) -> None:
             response = await client.get_object(BUCKET, key)
             await response["Body"].get_stream_to_file(path)
 
+        begun = time.perf_counter()
         await for_each(find_files(source), upload)
-        await for_each([item["Key"] async for item in client.iter_objects(BUCKET)], download)
+        print(f"uploaded to the local server    {time.perf_counter() - begun:8.2f} s")
+        begun = time.perf_counter()
+        listed = [item async for item in client.iter_objects(BUCKET)]
+        print(f"listed {len(listed):6,} objects           {time.perf_counter() - begun:8.2f} s")
+        begun = time.perf_counter()
+        await for_each([item["Key"] for item in listed], download)
+        print(f"downloaded into a new directory {time.perf_counter() - begun:8.2f} s")
 
 
 def main(source: Path) -> int:
     with tempfile.TemporaryDirectory() as place:
-        begun = time.perf_counter()
+        print(f"{source}")
         asyncio.run(round_trip(source, Path(place, "store"), Path(place, "target")))
-        seconds = time.perf_counter() - begun
         before, after = fingerprint(source), fingerprint(Path(place, "target"))
-    print(f"{source}: {len(before)} files, {sum(size for size, _ in before.values()):,} bytes")
-    print(f"there and back in {seconds:.2f} s")
+    size = sum(size for size, _ in before.values())
+    print(f"compared by size and SHA-256: {len(before)} files, {size:,} bytes")
     differing = sorted(name for name, _ in before.items() ^ after.items())
     print(f"DIFFERENT: {differing}" if differing else "identical" if before else "no files")
     return 0 if before == after and before else 1

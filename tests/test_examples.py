@@ -28,8 +28,8 @@ def run(name: str, *words: str, code: int = 0) -> str:
 
 def check_round_trip() -> None:
     lines = run("round_trip.py").splitlines()
-    assert lines[0].startswith(f"{EXAMPLES.parent}: ")
-    assert int(lines[0].split(": ")[1].split()[0]) > 50
+    assert lines[0] == str(EXAMPLES.parent)
+    assert int(lines[-2].split(": ")[1].split()[0]) > 50
     assert lines[-1] == "identical"
 
 
@@ -112,7 +112,8 @@ def test_round_trip_of_a_directory(tmp_path: Path) -> None:
     lines = run("round_trip.py", str(tmp_path)).splitlines()
 
     size = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
-    assert lines[0] == f"{tmp_path}: 4 files, {size:,} bytes"
+    assert lines[0] == str(tmp_path)
+    assert lines[-2].endswith(f": 4 files, {size:,} bytes")
     assert lines[-1] == "identical"
 
 

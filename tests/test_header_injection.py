@@ -80,12 +80,17 @@ FIELDS = {
 }
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
-@pytest.mark.parametrize("field", FIELDS)
+CASES = [
+    (field, payload)
+    for field in FIELDS
+    for payload in PAYLOADS
+    if (field, payload) not in {("Metadata value", name) for name in ENCODED_IN_METADATA}
+]
+
+
+@pytest.mark.parametrize(("field", "payload"), CASES)
 async def test_a_line_break_in_an_argument_is_refused(field, payload):
     """Row 40: a control or foreign character in a field raises before any connection."""
-    if field == "Metadata value" and payload in ENCODED_IN_METADATA:
-        pytest.skip("percent-encoded instead, as the round trip below shows")
     async with Doorbell() as door, CosS3Client(CosConfig(**door.settings())) as client:
         with pytest.raises(ParameterError):
             await FIELDS[field](PAYLOADS[payload])(client)

@@ -98,7 +98,9 @@ class Endpoints:
         for name in ("Bucket", "Key"):
             if name not in given:
                 raise ParameterError(f"CopySource needs {name}")
-        texts = {name: str(value) for name, value in given.items()}
+        texts = {name: value for name, value in given.items() if isinstance(value, str)}
+        for name in given.keys() - texts.keys() - {"Key"}:
+            raise ParameterError(f"CopySource {name} must be a str, not {given[name]!r}")
         bucket = bucket_name(texts["Bucket"], texts.get("Appid") or self._config.Appid)
         value = f"{bucket}.{self._source_endpoint(texts)}{quoted_path(given['Key'])}"
         if version := texts.get("VersionId"):
