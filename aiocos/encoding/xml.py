@@ -76,23 +76,20 @@ def to_tree(element: etree._Element, lists: Collection[str], depth: int = 1) -> 
         raise ResponseParseError(f"the answer is nested more than {MAX_DEPTH} deep")
     tree: Tree = {}
     for child in element:
-        tag = child.tag
-        if not isinstance(tag, str):
+        name = child.tag
+        if not isinstance(name, str):
             raise ResponseParseError("the answer holds an entity reference, which COS never sends")
-        name = tag.rpartition("}")[2]
+        if name[0] == "{":
+            name = name.rpartition("}")[2]
         value = to_tree(child, lists, depth + 1) if len(child) else child.text
-        present = tree.get(name)
-        if name in lists:
-            if isinstance(present, list):
-                present.append(value)
-            else:
-                tree[name] = [value]
-        elif isinstance(present, list):
+        if name not in tree:
+            tree[name] = [value] if name in lists else value
+            continue
+        present = tree[name]
+        if isinstance(present, list):
             present.append(value)
-        elif name in tree:
-            tree[name] = [present, value]
         else:
-            tree[name] = value
+            tree[name] = [present, value]
     return tree
 
 

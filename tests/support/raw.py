@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -40,6 +41,11 @@ class Came:
                 return value.strip()
         return None
 
+    @property
+    def line(self) -> bytes:
+        """The request line."""
+        return self.head.partition(b"\r\n")[0]
+
 
 @dataclass
 class RawServer:
@@ -51,13 +57,14 @@ class RawServer:
     answers: Sequence[Answer]
     host: str = "127.0.0.1"
     reads_bodies: bool = True
+    tls: ssl.SSLContext | None = None
     came: list[Came] = field(default_factory=list)
     connections: int = 0
     port: int = 0
     open_now: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, self.host, 0)
+        self._server = await asyncio.start_server(self._serve, self.host, 0, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -79,7 +86,7 @@ class RawServer:
             "Region": "ap-guangzhou",
             "SecretId": "AKIDexample",
             "SecretKey": "example",
-            "Scheme": "http",
+            "Scheme": "http" if self.tls is None else "https",
             "IP": self.host,
             "Port": self.port,
             "ServiceDomain": f"{self.host}:{self.port}",
@@ -120,6 +127,8 @@ class RawServer:
                     await writer.drain()
                 else:
                     await asyncio.sleep(float(piece))
+            if not self.reads_bodies:
+                await asyncio.Event().wait()
 
     async def _read_body(self, came: Came, reader: asyncio.StreamReader) -> None:
         if came.header(b"transfer-encoding") is not None:
