@@ -285,7 +285,7 @@ _BY_STATUS: dict[int, type[CosServiceError]] = {
 
 def service_error(failure: ServiceFailure) -> CosServiceError:
     """Make the error whose class says what to do next."""
-    kind = _BY_CODE.get(failure.code) or _BY_STATUS.get(failure.status)
-    if kind is None:
-        kind = RedirectError if 300 <= failure.status < 400 else CosServiceError
+    if 300 <= failure.status < 400:
+        return _BY_STATUS.get(failure.status, RedirectError)(failure)
+    kind = _BY_CODE.get(failure.code) or _BY_STATUS.get(failure.status, CosServiceError)
     return kind(failure)

@@ -163,7 +163,7 @@ def trouble_of(  # noqa: PLR0911 - a table
         return Trouble.DAMAGED
     if isinstance(error, ResponseParseError):
         return Trouble.UNREADABLE
-    if not isinstance(error, CosServiceError):
+    if not isinstance(error, CosServiceError) or 300 <= error.status < 400:
         return Trouble.FINAL
     if error.status in _NOT_DONE_STATUSES or error.code in _NOT_DONE_CODES:
         return Trouble.NOT_DONE

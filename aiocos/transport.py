@@ -14,6 +14,7 @@ not leave this module.
 from __future__ import annotations
 
 import asyncio
+import base64
 import ssl
 import urllib.request
 from collections.abc import AsyncGenerator, Mapping
@@ -131,10 +132,10 @@ class Transport:
         """Return what tells the connector where to connect; it is never sent."""
         try:
             url = URL(f"{origin}/", encoded=True)
-            proxy, auth = _proxy(self._config, url)
+            proxy, login = _proxy(self._config, url)
         except ValueError as error:
             raise ParameterError(f"{origin} is not an address: {error}") from error
-        template = ClientRequest("GET", url, loop=self._loop, proxy=proxy, proxy_auth=auth)
+        template = ClientRequest("GET", url, loop=self._loop, proxy=proxy, proxy_headers=login)
         if len(self._templates) > KIB:
             self._templates.clear()
         self._templates[origin] = template
@@ -358,8 +359,8 @@ def _translate(
     return TransportError(f"the connection broke: {text}", sent=sent, is_stale=gone and is_reused)
 
 
-def _proxy(config: CosConfig, url: URL) -> tuple[URL | None, aiohttp.BasicAuth | None]:
-    """Return the proxy for an address and what it asks for, None where there is none."""
+def _proxy(config: CosConfig, url: URL) -> tuple[URL | None, dict[str, str] | None]:
+    """Return the proxy for an address and the header it asks for, None where there is none."""
     proxies: Mapping[str, str] = config.Proxies or {}
     if not proxies and config.TrustEnv and not urllib.request.proxy_bypass(url.host or ""):
         proxies = urllib.request.getproxies()
@@ -369,15 +370,12 @@ def _proxy(config: CosConfig, url: URL) -> tuple[URL | None, aiohttp.BasicAuth |
     proxy = URL(address)
     if proxy.user is None:
         return proxy, None
-    return proxy.with_user(None), aiohttp.BasicAuth(proxy.user, proxy.password or "")
+    login = base64.b64encode(f"{proxy.user}:{proxy.password or ''}".encode()).decode()
+    return proxy.with_user(None), {"Proxy-Authorization": f"Basic {login}"}
 
 
 def _with_proxy_auth(headers: dict[str, str], template: ClientRequest) -> dict[str, str]:
-    if template.proxy_auth is None:
-        return headers
-    headers = headers.copy()
-    headers["Proxy-Authorization"] = template.proxy_auth.encode()
-    return headers
+    return headers | dict(template.proxy_headers or {})
 
 
 def _tls(config: CosConfig) -> ssl.SSLContext | bool:

@@ -206,6 +206,8 @@ class ObjectOperations(DeleteOperations):
         """
         position = whole_number(Position, "Position", 0)
         body = upload_body(Data, ContentLength)
+        if body.size is None:  # COS answers 411 to a chunked append
+            raise ParameterError("Data cannot tell its length: promise it by ContentLength")
         return await self._invoke(
             APPEND_OBJECT,
             options,
