@@ -1,12 +1,19 @@
 """Async-native, typed client for Tencent Cloud COS.
 
-Source of names: the sync SDK's documentation of its object operations.
+    config = aiocos.CosConfig(Region="ap-guangzhou", SecretId="...", SecretKey="...")
+    async with aiocos.CosS3Client(config) as client:
+        await client.put_object("examplebucket-1250000000", b"hello", "greeting.txt")
+
+``CosConfig.local(DIR)`` needs no account: it runs a COS server inside the client. Method and
+keyword names are those of the COS SDK for Python; ``aiocos.types`` has the types of what goes
+in and what comes back, for annotations.
 """
 
 from typing import TYPE_CHECKING
 
 from aiocos.config import CosConfig, Timeouts
 from aiocos.credentials import CredentialProvider, Credentials
+from aiocos.encoding.digest import crc64
 from aiocos.encoding.headers import user_metadata
 from aiocos.errors import (
     AccessDeniedError,
@@ -64,18 +71,26 @@ __all__ = [
     "ThrottledError",
     "Timeouts",
     "TransportError",
+    "crc64",
     "user_metadata",
 ]
 
 
-def __getattr__(name: str) -> object:
-    """Load the network libraries with the first name that needs them.
+if not TYPE_CHECKING:  # a checker would take any name for granted
 
-    They take a fifth of a second, which ``aiocos --help`` has no use for.
-    """
-    if name in {"CosS3Client", "StreamBody"}:
-        from aiocos import client, stream  # noqa: PLC0415 - that is the point
+    def __getattr__(name):
+        """Load the network libraries with the first name that needs them.
 
-        globals().update(CosS3Client=client.CosS3Client, StreamBody=stream.StreamBody)
-        return globals()[name]
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        They take a fifth of a second, which ``aiocos --help`` has no use for.
+        """
+        if name in {"CosS3Client", "StreamBody"}:
+            from aiocos import client, stream  # noqa: PLC0415 - that is the point
+
+            globals().update(CosS3Client=client.CosS3Client, StreamBody=stream.StreamBody)
+            return globals()[name]
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Name what is meant for use."""
+    return [*__all__, "__version__", "types"]

@@ -18,7 +18,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import aclosing
-from typing import Final, ParamSpec, Protocol, TypeVar, cast
+from typing import Final, ParamSpec, Protocol, TypeVar
 
 from aiocos.encoding.digest import Bytes
 from aiocos.errors import IntegrityError, ParameterError
@@ -60,10 +60,10 @@ BodyLike = (
     | AsyncReadable
     | Iterable[bytes]
     | AsyncIterable[bytes]
-    | Callable[[], AsyncIterable[bytes]]
+    | Callable[[], Readable | AsyncReadable | Iterable[bytes] | AsyncIterable[bytes]]
 )
 """``str`` is always content, in UTF-8; a ``Path`` is a file's content; a callable makes a
-new iterator for each attempt."""
+new file or iterator for each attempt."""
 
 
 class FileWork:
@@ -199,6 +199,8 @@ class FileBody(Body):
     """An open file object, from its present position on."""
 
     def __init__(self, file: Readable) -> None:
+        if getattr(file, "closed", False):
+            raise ParameterError("Body is a file that is closed")
         self._file = file
         self._start = _position(file)
         self.replayable = self._start is not None
@@ -252,28 +254,31 @@ class IteratorBody(Body):
 
 
 class AsyncIteratorBody(Body):
-    """An asynchronous iterator, or a callable that makes a new one for each attempt."""
+    """An asynchronous iterator."""
 
-    def __init__(
-        self,
-        source: AsyncIterable[bytes] | Callable[[], AsyncIterable[bytes]],
-        *,
-        replayable: bool,
-    ) -> None:
-        self._source = source
-        self.replayable = replayable
+    replayable = False
+
+    def __init__(self, items: AsyncIterable[bytes]) -> None:
+        self._items = items
 
     async def pieces(self, executor: Executor) -> AsyncGenerator[Bytes, None]:
         """Take one item after the other."""
-        items = self._source() if callable(self._source) else self._source
-        if not isinstance(items, AsyncIterable):
-            raise ParameterError(
-                f"Body is a callable that returned {type(items).__name__}, and must return an "
-                "asynchronous iterator"
-            )
-        async for item in items:
+        async for item in self._items:
             for part in _cut(_as_bytes(item)):
                 yield part
+
+
+class FactoryBody(Body):
+    """A callable that makes the content anew for each attempt, in any of the other forms."""
+
+    def __init__(self, make: Callable[[], object]) -> None:
+        self._make = make
+
+    async def pieces(self, executor: Executor) -> AsyncGenerator[Bytes, None]:
+        """Give the pieces of what the callable makes."""
+        async with aclosing(_as_body(self._make()).pieces(executor)) as pieces:
+            async for piece in pieces:
+                yield piece
 
 
 def as_body(content: object, *, size: int | None = None) -> Body:
@@ -308,11 +313,11 @@ def _as_body(content: object) -> Body:  # noqa: PLR0911 - one line for each form
             return AsyncFileBody(content)  # type: ignore[arg-type]
         return FileBody(content)  # type: ignore[arg-type]
     if isinstance(content, AsyncIterable):
-        return AsyncIteratorBody(content, replayable=False)
+        return AsyncIteratorBody(content)
     if isinstance(content, Iterable) and not isinstance(content, dict):
         return IteratorBody(content)
     if callable(content):
-        return AsyncIteratorBody(cast(Callable[[], AsyncIterable[bytes]], content), replayable=True)
+        return FactoryBody(content)
     raise ParameterError(
         f"Body cannot be {type(content).__name__}; give bytes, str, a Path, a file, "
         "an iterator of bytes, or a stream with read(n)"

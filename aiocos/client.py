@@ -96,7 +96,7 @@ class CosS3Client(MultipartOperations, CopyOperations, BucketOperations, Address
     def get_retry_exe_times(self) -> int:
         """Return how many retries this client has made in all.
 
-        Source: sync SDK, ``get_retry_exe_times``.
+        Source: COS SDK for Python, ``get_retry_exe_times``.
         """
         return self._session.retries
 
@@ -118,4 +118,7 @@ async def _start_server(directory: Path) -> CosEmulator:
     try:
         return await server.start()
     except (OSError, RuntimeError) as error:
-        raise ClientStateError(f"no local server over {directory}: {error}") from error
+        raise ClientStateError(
+            f"no local server over {directory}: {error} One client at a time may hold it; share "
+            "the client, or run aiocos emulator --data and point clients at that"
+        ) from error

@@ -21,6 +21,8 @@ from aiocos.errors import ParameterError
 _REGION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.\-]*[A-Za-z0-9]")
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._\-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 _APPID: Final = re.compile(r"[A-Za-z0-9]+")
+_LOOPBACK: Final = re.compile(r"(127(?:\.[0-9]{1,3}){3}|\[::1\])(?::([0-9]{1,5}))?")
+_LOCAL_REGION: Final = "ap-guangzhou"
 _UNPREFIXED_REGIONS: Final = frozenset(
     {"cn-north", "cn-south", "cn-east", "cn-south-2", "cn-southwest", "sg"}
 )
@@ -88,14 +90,15 @@ class CosConfig:
     Raises:
         ParameterError: a value cannot be right, or a parameter has no meaning here.
 
-    Source: sync SDK, ``CosConfig``.
+    Source: COS SDK for Python, ``CosConfig``.
     """
 
     Appid: str | None = None
     """Appended to bucket names that do not end with it."""
     Region: str | None = None
     Endpoint: str | None = None
-    """Wins over ``Region``, used as it is, may carry a port: ``cos.accelerate.myqcloud.com``."""
+    """Wins over ``Region``, may carry a port: ``cos.accelerate.myqcloud.com``. Where it is this
+    machine, ``127.0.0.1:9000``, it means ``IP`` and ``Port``: no bucket's name fits in front."""
     SecretId: str | None = None
     SecretKey: str | None = None
     Token: str | None = None
@@ -183,6 +186,7 @@ class CosConfig:
                 object.__setattr__(self, "SecretId", pair[0])
                 object.__setattr__(self, "SecretKey", pair[1])
                 break
+        self._read_endpoint()
         self._check_credentials()
         self._check_place()
         self._check_numbers()
@@ -221,6 +225,21 @@ class CosConfig:
         if self.SecretId and self.SecretKey:
             return Credentials(self.SecretId, self.SecretKey, self.Token)
         return None
+
+    def _read_endpoint(self) -> None:
+        """Take an endpoint on this machine for the address to connect to."""
+        match = _LOOPBACK.fullmatch(self.Endpoint) if isinstance(self.Endpoint, str) else None
+        if match is None or self.IP is not None:
+            return
+        changes = {
+            "IP": match[1],
+            "Port": int(match[2]) if match[2] else None,
+            "Endpoint": None,
+            "Region": self.Region or _LOCAL_REGION,
+            "ServiceDomain": self.ServiceDomain or match[0],
+        }
+        for name, value in changes.items():
+            object.__setattr__(self, name, value)
 
     def _check_credentials(self) -> None:
         if self.static_credentials() or self.CredentialInstance is not None or self.Anonymous:
@@ -297,7 +316,7 @@ def check_host(host: str, name: str, *, allow_link_local: bool = False) -> str:
     if match is None or not 0 < int(match[1] or 1) < 65536 or not _has_labels(bare):
         raise ParameterError(
             f"{name} is {host!r}, and must be a host name or address with an optional :port, "
-            "without scheme, path or user"
+            "without scheme (that is Scheme), path or user"
         )
     if not allow_link_local and _is_link_local(bare.strip("[]").rstrip(".")):
         raise ParameterError(

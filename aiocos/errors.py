@@ -194,6 +194,9 @@ class CosServiceError(CosException):
             told += f" {self.failure.hint}"
         return f"{told} [resource {self.resource}, request {self.request_id}]"
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
     def get_origin_msg(self) -> str:
         """Return the answer's body as text; empty when it had none."""
         return self.failure.origin

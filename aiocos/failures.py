@@ -59,6 +59,8 @@ def read_failure(request: Request, reply: Reply, our_http_string: str = "") -> C
         hint = explain_signature(
             our_http_string, said.get("FormatString", ""), said.get("StringToSign", "")
         )
+    if request.method == "HEAD" and reply.status == 404:
+        hint = f"No such object, or no bucket at {request.target.host}: COS does not say which."
     return service_error(
         ServiceFailure(
             status=reply.status,

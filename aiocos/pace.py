@@ -82,7 +82,9 @@ class Watch:
         now = self._loop.time()
         for limit in [limit for limit, end in self._ends.items() if end <= now]:
             del self._ends[limit]
-            limit.reschedule(now)
+            # A body that swallows its cancellation goes on, and puts off what has ended.
+            if not limit.expired():
+                limit.reschedule(now)
         self._is_ticking = bool(self._ends)
         if self._is_ticking:
             self._loop.call_later(self._TICK_S, self._tick)

@@ -279,13 +279,18 @@ class StreamBody:
         is untouched and no temporary file is left.
 
         Raises:
+            ClientStateError: some of the body was read before.
             OSError: the file cannot be written, or what is there is not a regular file.
         """
         self._session.check()
+        if self._received or self.verified is not None:
+            raise ClientStateError(
+                f"{self._received} bytes of this body were read already, so a file would lack "
+                "them: ask for the object again"
+            )
         target = Path(path)
         part = _beside(target)
         work = FileWork(self._session.executor)
-        is_at_start = self._received == 0
         try:
             file = await work.run(_create, part, target)
         except BaseException:
@@ -295,8 +300,6 @@ class StreamBody:
             try:
                 await self._write_all(file, work)
             except IntegrityError as error:
-                if not is_at_start:
-                    raise
                 await self._start_over(error)
                 await work.run(os.ftruncate, file, 0)
                 await self._write_all(file, work)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -53,9 +53,7 @@ def client(make_client: MakeClient) -> CosS3Client:
 @pytest.fixture
 def impatient(make_client: MakeClient) -> CosS3Client:
     """A client that gives a silent server up after a fraction of a second."""
-    return make_client(
-        Timeouts=Timeouts(connect=0.5, response_header=0.3, idle=0.3, complete=1.0)
-    )
+    return make_client(Timeouts=Timeouts(connect=0.5, response_header=0.3, idle=0.3, complete=1.0))
 
 
 class StallWatch:
@@ -74,5 +72,5 @@ class StallWatch:
 
 
 @pytest.fixture
-def stall_watch() -> Iterator[StallWatch]:
-    yield StallWatch()
+def stall_watch() -> StallWatch:
+    return StallWatch()

@@ -27,8 +27,10 @@ FLOORS = {
     "stream": 3,
     "operations": 4,
     "client": 6,
+    "types": 7,
     "__init__": 7,
     "cli": 8,
+    "__main__": 9,
 }
 BESIDE = "emulator"
 """Takes the signing rules, and nothing else of the client's."""

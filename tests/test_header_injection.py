@@ -214,9 +214,7 @@ async def test_metadata_that_is_not_ascii_comes_back_identical(client, emulator,
         metadata["x-cos-meta-plain"] = plain
     await client.put_object(BUCKET, b"x", "a", Metadata=metadata)
     head = await client.head_object(BUCKET, "a")
-    assert user_metadata(head) == {
-        name.removeprefix("x-cos-meta-"): text for name, text in metadata.items()
-    }
+    assert user_metadata(head) == metadata
     sent = dict(emulator.requests[-2].headers)
     assert all(sent[name].isascii() and sent[name].isprintable() for name in metadata)
     assert {record.status for record in emulator.requests[-2:]} == {200}
@@ -226,7 +224,7 @@ async def test_metadata_that_is_not_ascii_comes_back_identical(client, emulator,
 async def test_a_percent_sign_in_plain_metadata_is_kept(client, value):
     """A value that only looks encoded comes back as it was given."""
     await client.put_object(BUCKET, b"x", "a", Metadata={"x-cos-meta-a": value})
-    assert user_metadata(await client.head_object(BUCKET, "a")) == {"a": value}
+    assert user_metadata(await client.head_object(BUCKET, "a")) == {"x-cos-meta-a": value}
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,11 @@ async def test_a_copy_source_may_not_be_link_local():
 @pytest.mark.parametrize("host", HOSTS)
 def test_hosts_are_taken_as_they_are(parameter, host):
     """Names, addresses and ports that can be right are kept as given."""
-    assert getattr(CosConfig(**KEYS, **{parameter: host}), parameter) == host
+    config = CosConfig(**KEYS, **{parameter: host})
+    if parameter == "Endpoint" and host.startswith("[::1]"):
+        assert (config.IP, config.ServiceDomain) == ("[::1]", host)
+    else:
+        assert getattr(config, parameter) == host
 
 
 BAD_REGIONS = [

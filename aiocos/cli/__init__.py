@@ -5,6 +5,20 @@ code: 0 done, 1 something failed, 2 the command line cannot be right, 130 interr
 the reader of stdout went away.
 """
 
-from aiocos.cli.app import main
+import sys
+from collections.abc import Sequence
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code."""
+    try:
+        from aiocos.cli.app import main as run  # noqa: PLC0415 - its libraries are an extra
+    except ModuleNotFoundError as missing:
+        if missing.name not in {"cyclopts", "rich"}:
+            raise
+        print("aiocos: the command line needs: pip install 'aiocos[cli]'", file=sys.stderr)
+        return 2
+    return run(words)
+
 
 __all__ = ["main"]

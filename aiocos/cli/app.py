@@ -77,8 +77,9 @@ async def cp(
 ) -> int:
     """Copy files to COS, from COS, or objects inside COS.
 
-    A destination that ends in / is a directory: the copy keeps its name. Downloads are
-    verified, then put in place whole.
+    A destination that ends in / is a directory: one file keeps its name in it. With -r, what
+    is below the source comes to stand below the destination. Downloads are verified, then put
+    in place whole.
 
     Parameters
     ----------

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from aiocos.emulator import CosEmulator
 
 _LINES_AT_ONCE: Final = 500
+_NAMES_FOR_A_CAUSE: Final = 20
 
 
 def complain(text: str) -> None:
@@ -96,20 +97,32 @@ def _write(content: bytes) -> None:
 
 
 def tell(report: Report) -> None:
-    """List what was left out and what failed."""
+    """List what was left out and what failed, and count what was done."""
     for name, reason in report.notes:
         complain(f"{shown(name)}: {reason}")
+    causes: dict[str, list[str]] = {}
     for name, cause in report.failures:
-        complain(f"{shown(name)}: {cause}")
+        causes.setdefault(cause, []).append(name)
+    for cause, names in causes.items():
+        for name in names[:_NAMES_FOR_A_CAUSE]:
+            complain(f"{shown(name)}: {cause}")
+        if len(names) > _NAMES_FOR_A_CAUSE:
+            complain(f"{len(names) - _NAMES_FOR_A_CAUSE} more: {cause}")
+    if report.is_stopped:
+        complain("stopped: all that is left would fail the same way")
     if len(report.failures) > 1:
         complain(f"{len(report.failures)} failed, {report.done} done")
+    elif report.done > 1:
+        complain(f"{report.done:,} done, {report.size:,} bytes")
 
 
 def announce(server: CosEmulator, bucket: str, exports: str) -> None:
     """Say how to reach the local server."""
     say(
         f"COS emulator at {server.url}, bucket {bucket}, until Ctrl-C.\n"
-        f"In another shell:\n\n{exports}\n\naiocos ls cos://{bucket}"
+        f"In another shell:\n\n{exports}\n\naiocos ls cos://{bucket}\n\n"
+        f"In Python, with the two secrets of above:\n\n"
+        f'aiocos.CosConfig(Endpoint="{server.endpoint}", Scheme="http", SecretId=..., ...)'
     )
 
 

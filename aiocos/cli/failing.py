@@ -77,11 +77,9 @@ def _single(error: BaseException) -> BaseException:
     return error
 
 
-def is_hopeless(error: Exception, *, succeeded: int) -> bool:
+def is_hopeless(error: Exception) -> bool:
     """Whether every further request would fail the same way, so that none need be tried."""
     if isinstance(error, OSError):
         return error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
     code = getattr(error, "code", "")
-    if code in {"NoSuchBucket", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"}:
-        return True
-    return succeeded == 0 and getattr(error, "sent", True) is False
+    return code in {"NoSuchBucket", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"}

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar, cast
+from typing import Final, Protocol, TypeVar, cast
 
 from aiocos.cli.failing import describe, is_hopeless
 from aiocos.errors import CosException
@@ -43,6 +43,12 @@ class Report:
     """What became of the jobs."""
 
     done: int = 0
+    size: int = 0
+    """Bytes of what is done."""
+    is_stopped: bool = False
+    """Whether jobs were left because they would have failed the same way."""
+    unreachable: int = 0
+    """How many jobs in a row found no server."""
     notes: list[tuple[str, str]] = field(default_factory=list)
     """Names that were left out as they should be, and why."""
     failures: list[tuple[str, str]] = field(default_factory=list)
@@ -62,6 +68,10 @@ def closing(items: AsyncIterator[T]) -> aclosing[AsyncGenerator[T, None]]:
     return aclosing(cast("AsyncGenerator[T, None]", items))
 
 
+_UNREACHABLE: Final = 32
+"""So many jobs that find no server, one after the other, and it is gone."""
+
+
 async def drain(
     jobs: AsyncIterator[Job], report: Report, progress: Progress, *, workers: int
 ) -> None:
@@ -78,10 +88,14 @@ async def _work(source: _Source, report: Report, progress: Progress) -> None:
             size = await job.run()
         except (CosException, OSError) as error:
             report.failed(job.name, error)
-            if is_hopeless(error, succeeded=report.done):
+            report.unreachable += getattr(error, "sent", True) is False
+            limit = _UNREACHABLE if report.done else 1
+            if is_hopeless(error) or report.unreachable >= limit:
                 source.stop()
         else:
             report.done += 1
+            report.size += size
+            report.unreachable = 0
             progress.advance(size)
 
 
@@ -104,7 +118,7 @@ class _Source:
                 self._report.failed("listing", error)
                 job = None
             if job and self._is_hopeless:
-                self._report.failed("stopped", "all that is left would fail the same way")
+                self._report.is_stopped = True
                 job = None
             self._is_done = job is None
             return job

@@ -7,6 +7,7 @@ A rule is plain data: it travels as JSON, and a run can be repeated exactly.
 
 from __future__ import annotations
 
+import difflib
 import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -16,6 +17,34 @@ from typing import Any
 _WHICH_AND_WHEN = """
 operation bucket key method part range nth after every times probability seed
 """
+OPERATION_NAMES = frozenset(
+    {
+        "AbortMultipartUpload",
+        "AppendObject",
+        "CompleteMultipartUpload",
+        "CopyObject",
+        "CreateBucket",
+        "CreateMultipartUpload",
+        "DeleteBucket",
+        "DeleteObject",
+        "DeleteObjects",
+        "GetBucketVersioning",
+        "GetObject",
+        "HeadBucket",
+        "HeadObject",
+        "ListBuckets",
+        "ListMultipartUploads",
+        "ListObjectVersions",
+        "ListObjects",
+        "ListParts",
+        "PutBucketVersioning",
+        "PutObject",
+        "RestoreObject",
+        "UploadPart",
+        "UploadPartCopy",
+    }
+)
+"""What a rule may name; the routing table has the same names."""
 SELECTORS = frozenset(_WHICH_AND_WHEN.split())
 """The fields that say which requests and when, but not what goes wrong."""
 
@@ -107,6 +136,12 @@ class FaultRule:
     """Send the body in pieces of this size, one each ``interval_s``."""
     interval_s: float = 0.1
 
+    def __post_init__(self) -> None:
+        if self.operation not in OPERATION_NAMES | {"*"}:
+            near = difflib.get_close_matches(self.operation.replace("_", ""), OPERATION_NAMES, n=1)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            raise ValueError(f"there is no operation {self.operation!r}{meant}")
+
     def to_dict(self) -> dict[str, Any]:
         """What differs from a rule that does nothing, ready for JSON."""
         plain = FaultRule()
@@ -156,6 +191,9 @@ class Fault:
         self.fired = 0
         """Of these, the ones that went wrong."""
         self._random = random.Random(rule.seed)  # noqa: S311  (repeatable, not secret)
+
+    def __repr__(self) -> str:
+        return f"Fault(seen={self.seen}, fired={self.fired}, rule={self.rule.to_dict()})"
 
     def is_due(self, subject: Subject) -> bool:
         """Count this request if it is concerned; whether it should go wrong."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import json
 import logging
+import os
 import secrets
 import shutil
 import sys
@@ -81,7 +83,8 @@ class CosEmulator:
     """A local COS.
 
     Without ``data`` everything is kept in a temporary directory and removed in the end;
-    with it, what was acknowledged survives a crash. Without credentials they are made up.
+    with it, what was acknowledged survives a crash. Without credentials they are made up,
+    and kept with the data.
     ``hosts`` are further names to answer to, by path or with the bucket in front;
     ``domains`` map a name to a bucket. ``anonymous`` turns off the check of signatures,
     on loopback only.
@@ -110,10 +113,10 @@ class CosEmulator:
                 raise ValueError("Anonymous mode is for loopback only.")
             log.warning("listening on %s: reachable from other machines", host)
         self.host, self.port, self.region, self.appid = host, port, region, appid
-        self.secret_id = secret_id or f"AKID{secrets.token_hex(16)}"
-        self.secret_key = secret_key or secrets.token_urlsafe(24)
-        self.clock = Clock()
         self._data = None if data is None else Path(data)
+        kept_id, kept_key = _kept_pair(self._data)
+        self.secret_id, self.secret_key = secret_id or kept_id, secret_key or kept_key
+        self.clock = Clock()
         self._first_buckets = tuple(buckets)
         self._limits = limits or Limits(min_part_size=min_part_size)
         self._hosts = Hosts(hosts, domains)
@@ -313,6 +316,26 @@ class CosEmulator:
 def _uploads(job: Job, bucket: str) -> list[tuple[str, str]]:
     rows = job.rows("SELECT key, id FROM uploads WHERE bucket = ? ORDER BY row", bucket)
     return [(key.decode(), identity) for key, identity in rows]
+
+
+def _kept_pair(data: Path | None) -> tuple[str, str]:
+    """The key pair of a directory, made up when it is new, so that a restart keeps it."""
+    made = (f"AKID{secrets.token_hex(16)}", secrets.token_urlsafe(24))
+    if data is None:
+        return made
+    path = data / "credentials.json"
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return str(kept["secret_id"]), str(kept["secret_key"])
+    except FileNotFoundError:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (ValueError, KeyError, TypeError):
+        log.warning("%s cannot be read: a new key pair is made", path)
+        path.unlink()
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(file, "w", encoding="utf-8") as stream:
+        json.dump(dict(zip(("secret_id", "secret_key"), made, strict=True)), stream)
+    return made
 
 
 def _is_loopback(host: str) -> bool:

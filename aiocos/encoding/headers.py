@@ -125,9 +125,5 @@ def _spell(name: str) -> str:
 
 
 def user_metadata(headers: Mapping[str, object]) -> dict[str, str]:
-    """Return the ``x-cos-meta-*`` entries of a result, names without the prefix."""
-    return {
-        name.removeprefix(META_PREFIX): str(value)
-        for name, value in headers.items()
-        if name.startswith(META_PREFIX)
-    }
+    """Return the ``x-cos-meta-*`` entries of a result, as ``Metadata`` takes them."""
+    return {name: str(value) for name, value in headers.items() if name.startswith(META_PREFIX)}

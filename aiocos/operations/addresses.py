@@ -24,7 +24,7 @@ class AddressOperations(Operations):
     async def get_object_url(self, Bucket: str, Key: str) -> str:
         """Return an object's address, without a signature.
 
-        Source: sync SDK, ``get_object_url``.
+        Source: COS SDK for Python, ``get_object_url``.
         """
         session = await self._ready()
         address, _ = session.endpoints.public(Bucket)
@@ -48,7 +48,7 @@ class AddressOperations(Operations):
         Raises:
             ParameterError: the client is anonymous, or an argument cannot be right.
 
-        Source: sync SDK, ``get_presigned_url``.
+        Source: COS SDK for Python, ``get_presigned_url``.
         """
         session = await self._ready()
         params = dict(Params or {})
@@ -72,7 +72,7 @@ class AddressOperations(Operations):
     ) -> str:
         """Return an address that lets whoever has it download the object.
 
-        Source: sync SDK, ``get_presigned_download_url``.
+        Source: COS SDK for Python, ``get_presigned_download_url``.
         """
         return await self.get_presigned_url(
             Bucket, Key, "GET", Expired, Params, Headers, SignHost=SignHost
@@ -92,7 +92,7 @@ class AddressOperations(Operations):
 
         With temporary credentials that client sends ``x-cos-security-token`` as well.
 
-        Source: sync SDK, ``get_auth``.
+        Source: COS SDK for Python, ``get_auth``.
         """
         session = await self._ready()
         signature = await _sign(

@@ -57,7 +57,9 @@ class BucketOperations(Operations):
         Raises:
             PreconditionError: the name is taken, by you or by someone else.
 
-        Source: sync SDK, ``create_bucket``.
+        Options: ``aiocos.types.CreateBucketOptions``.
+
+        Source: COS SDK for Python, ``create_bucket``.
         """
         given = {"BucketAZConfig": BucketAZConfig, "BucketArchConfig": BucketArchConfig}
         wanted = {name: value for name, value in given.items() if value is not None}
@@ -82,7 +84,7 @@ class BucketOperations(Operations):
             PreconditionError: it is not empty (``BucketNotEmpty``).
             NotFoundError: there is no such bucket.
 
-        Source: sync SDK, ``delete_bucket``.
+        Source: COS SDK for Python, ``delete_bucket``.
         """
         return await self._invoke(
             DELETE_BUCKET, options, Bucket=Bucket, reconcile=reconcile.was_done
@@ -95,14 +97,14 @@ class BucketOperations(Operations):
             NotFoundError: there is no such bucket.
             AccessDeniedError: it is someone else's.
 
-        Source: sync SDK, ``head_bucket``.
+        Source: COS SDK for Python, ``head_bucket``.
         """
         return await self._invoke(HEAD_BUCKET, options, Bucket=Bucket)
 
     async def bucket_exists(self, Bucket: str) -> bool:
         """Whether there is such a bucket; other failures than 404 raise.
 
-        Source: sync SDK, ``bucket_exists``.
+        Source: COS SDK for Python, ``bucket_exists``.
         """
         try:
             await self.head_bucket(Bucket)

@@ -42,7 +42,9 @@ class CopyOperations(Operations):
             NotFoundError: there is no such source.
             PreconditionError: a ``CopySourceIf...`` condition is not met.
 
-        Source: seed document, "Copying an object".
+        Options: ``aiocos.types.CopyObjectOptions``.
+
+        Source: COS SDK document, "Copying an object".
         """
         if CopyStatus not in {"Copy", "Replaced"}:
             raise ParameterError(f"CopyStatus is {CopyStatus!r}, and must be Copy or Replaced")

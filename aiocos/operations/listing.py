@@ -44,6 +44,7 @@ _NEEDS: Final = ("IsTruncated",)
 
 LIST_OBJECTS: Final[Operation[ListObjectsResult]] = Operation(
     name="ListObjects",
+    named=("Prefix", "Delimiter", "Marker", "MaxKeys", "EncodingType"),
     method="GET",
     scope="bucket",
     options=RequestHeaders,
@@ -52,6 +53,7 @@ LIST_OBJECTS: Final[Operation[ListObjectsResult]] = Operation(
 )
 LIST_OBJECTS_VERSIONS: Final[Operation[ListVersionsResult]] = Operation(
     name="ListObjectVersions",
+    named=("Prefix", "Delimiter", "KeyMarker", "VersionIdMarker", "MaxKeys", "EncodingType"),
     method="GET",
     scope="bucket",
     query={"versions": ""},
@@ -63,6 +65,7 @@ LIST_OBJECTS_VERSIONS: Final[Operation[ListVersionsResult]] = Operation(
 )
 LIST_MULTIPART_UPLOADS: Final[Operation[ListUploadsResult]] = Operation(
     name="ListMultipartUploads",
+    named=("Prefix", "Delimiter", "KeyMarker", "UploadIdMarker", "MaxUploads", "EncodingType"),
     method="GET",
     scope="bucket",
     query={"uploads": ""},
@@ -72,6 +75,7 @@ LIST_MULTIPART_UPLOADS: Final[Operation[ListUploadsResult]] = Operation(
 )
 LIST_PARTS: Final[Operation[ListPartsResult]] = Operation(
     name="ListParts",
+    named=("MaxParts", "PartNumberMarker", "EncodingType"),
     method="GET",
     scope="object",
     options=RequestHeaders,
@@ -93,6 +97,7 @@ def _buckets(reply: Reply) -> Any:
 
 LIST_BUCKETS: Final[Operation[ListBucketsResult]] = Operation(
     name="ListBuckets",
+    named=("TagKey", "TagValue", "Region", "CreateTime", "Range", "Marker", "MaxKeys"),
     method="GET",
     scope="service",
     options=RequestHeaders,
@@ -146,7 +151,7 @@ class ListOperations(Operations):
             NotFoundError: there is no such bucket.
             ResponseParseError: the answer is not a listing, such as a portal's page.
 
-        Source: seed document, "Querying objects".
+        Source: COS SDK document, "Querying objects".
         """
         query = {
             "prefix": text(Prefix, "Prefix"),
@@ -175,7 +180,7 @@ class ListOperations(Operations):
         Otherwise like ``list_objects``; the next markers are ``NextKeyMarker`` and
         ``NextVersionIdMarker``.
 
-        Source: seed document, "Querying objects and their version history".
+        Source: COS SDK document, "Querying objects and their version history".
         """
         query = {
             "prefix": text(Prefix, "Prefix"),
@@ -205,7 +210,7 @@ class ListOperations(Operations):
         Otherwise like ``list_objects``; the next markers are ``NextKeyMarker`` and
         ``NextUploadIdMarker``.
 
-        Source: seed document, "Querying multipart uploads".
+        Source: COS SDK document, "Querying multipart uploads".
         """
         query = {
             "prefix": text(Prefix, "Prefix"),
@@ -234,7 +239,7 @@ class ListOperations(Operations):
         Raises:
             NotFoundError: there is no such upload.
 
-        Source: seed document, "Querying uploaded parts".
+        Source: COS SDK document, "Querying uploaded parts".
         """
         query = {
             "uploadId": upload_id(UploadId),
@@ -262,7 +267,7 @@ class ListOperations(Operations):
         ``TagKey`` and ``TagValue``, and ``CreateTime`` (Unix seconds) and ``Range`` (``lt``,
         ``gt``, ``lte``, ``gte``), filter in pairs.
 
-        Source: sync SDK, ``list_buckets``.
+        Source: COS SDK for Python, ``list_buckets``.
         """
         query = {
             "marker": text(Marker, "Marker"),

@@ -50,6 +50,7 @@ CREATE_MULTIPART_UPLOAD: Final[Operation[CreateMultipartUploadResult]] = Operati
 )
 UPLOAD_PART: Final[Operation[PutObjectResult]] = Operation(
     name="UploadPart",
+    named=("EnableMD5", "ContentLength"),
     method="PUT",
     scope="object",
     options=UploadPartOptions,
@@ -108,7 +109,9 @@ class MultipartOperations(ObjectOperations, ListOperations):
         answer was lost, ``possible_orphans`` in the result counts the uploads that may
         exist beside this one.
 
-        Source: seed document, "Initializing a multipart upload".
+        Options: ``aiocos.types.CreateMultipartUploadOptions``.
+
+        Source: COS SDK document, "Initializing a multipart upload".
         """
         lost = 0
 
@@ -144,7 +147,9 @@ class MultipartOperations(ObjectOperations, ListOperations):
             NotFoundError: there is no such upload.
             IntegrityError: COS stored something else, twice.
 
-        Source: seed document, "Uploading parts".
+        Options: ``aiocos.types.UploadPartOptions``.
+
+        Source: COS SDK document, "Uploading parts".
         """
         body = upload_body(Body, ContentLength)
         headers = await self._md5_header(body) if EnableMD5 else None
@@ -175,7 +180,9 @@ class MultipartOperations(ObjectOperations, ListOperations):
             NotFoundError: there is no such upload or source.
             PreconditionError: a ``CopySourceIf...`` condition is not met.
 
-        Source: seed document, "Copying an object part".
+        Options: ``aiocos.types.UploadPartCopyOptions``.
+
+        Source: COS SDK document, "Copying an object part".
         """
         source = (await self._ready()).endpoints.copy_source(CopySource)
         headers = {
@@ -211,7 +218,9 @@ class MultipartOperations(ObjectOperations, ListOperations):
             AmbiguousResultError: the answer was lost, the upload is gone, and the object
                 that is there cannot be told to be the right one.
 
-        Source: seed document, "Completing a multipart upload".
+        Options: ``aiocos.types.CompleteMultipartUploadOptions``.
+
+        Source: COS SDK document, "Completing a multipart upload".
         """
         parts = _parts(MultipartUpload)
         write = partial(xml.document, "CompleteMultipartUpload", {"Part": parts}, quotes=True)
@@ -238,7 +247,7 @@ class MultipartOperations(ObjectOperations, ListOperations):
         Raises:
             NotFoundError: there is no such upload.
 
-        Source: seed document, "Aborting a multipart upload".
+        Source: COS SDK document, "Aborting a multipart upload".
         """
         return await self._invoke(
             ABORT_MULTIPART_UPLOAD,

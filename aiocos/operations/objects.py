@@ -52,6 +52,7 @@ _CONDITIONS: Final = frozenset({"IfMatch", "IfNoneMatch", "ForbidOverwrite"})
 
 PUT_OBJECT: Final[Operation[PutObjectResult]] = Operation(
     name="PutObject",
+    named=("EnableMD5", "ContentLength"),
     method="PUT",
     scope="object",
     options=PutObjectOptions,
@@ -60,6 +61,7 @@ PUT_OBJECT: Final[Operation[PutObjectResult]] = Operation(
 )
 APPEND_OBJECT: Final[Operation[AppendObjectResult]] = Operation(
     name="AppendObject",
+    named=("ContentLength",),
     method="POST",
     scope="object",
     query={"append": ""},
@@ -77,6 +79,7 @@ HEAD_OBJECT: Final[Operation[ObjectHead]] = Operation(
 )
 GET_OBJECT: Final[Operation[GetObjectResult]] = Operation(
     name="GetObject",
+    named=("KeySimplifyCheck",),
     method="GET",
     scope="object",
     options=GetObjectOptions,
@@ -132,7 +135,9 @@ class ObjectOperations(DeleteOperations):
             IntegrityError: COS stored something else, twice; it was deleted again.
             PreconditionError: a condition or ``ForbidOverwrite`` was not met.
 
-        Source: seed document, "Uploading an object using simple upload".
+        Options: ``aiocos.types.PutObjectOptions``.
+
+        Source: COS SDK document, "Uploading an object using simple upload".
         """
         body = upload_body(Body, ContentLength)
         headers = await self._md5_header(body) if EnableMD5 else None
@@ -172,7 +177,9 @@ class ObjectOperations(DeleteOperations):
             ParameterError: the file cannot be read, or is not a regular file.
             IntegrityError: COS stored something else, or the file changed meanwhile.
 
-        Source: seed document, "Uploading an object using simple upload".
+        Options: ``aiocos.types.PutObjectOptions``.
+
+        Source: COS SDK document, "Uploading an object using simple upload".
         """
         guessed, _ = mimetypes.guess_type(os.fspath(LocalFilePath))
         if guessed is not None and "ContentType" not in options:
@@ -202,7 +209,9 @@ class ObjectOperations(DeleteOperations):
             AmbiguousResultError: the answer was lost and the object is in neither state;
                 ``next_position`` is its length.
 
-        Source: seed document, "Appending parts".
+        Options: ``aiocos.types.AppendObjectOptions``.
+
+        Source: COS SDK document, "Appending parts".
         """
         position = whole_number(Position, "Position", 0)
         body = upload_body(Data, ContentLength)
@@ -228,14 +237,16 @@ class ObjectOperations(DeleteOperations):
             NotFoundError: there is no such object or version.
             NotModifiedError: ``IfModifiedSince`` or ``IfNoneMatch`` says so.
 
-        Source: seed document, "Querying object metadata".
+        Options: ``aiocos.types.HeadObjectOptions``.
+
+        Source: COS SDK document, "Querying object metadata".
         """
         return await self._invoke(HEAD_OBJECT, options, Bucket=Bucket, Key=Key)
 
     async def object_exists(self, Bucket: str, Key: str) -> bool:
         """Whether there is such an object; other failures than 404 raise.
 
-        Source: sync SDK, ``object_exists``.
+        Source: COS SDK for Python, ``object_exists``.
         """
         try:
             await self.head_object(Bucket, Key)
@@ -265,7 +276,9 @@ class ObjectOperations(DeleteOperations):
             IntegrityError: the answer is not the range that was asked for.
             ResponseParseError: the answer does not come from COS.
 
-        Source: seed document, "Downloading an object".
+        Options: ``aiocos.types.GetObjectOptions``.
+
+        Source: COS SDK document, "Downloading an object".
         """
         session = await self._ready()
         request = self._request(session, GET_OBJECT, options, Bucket, Key)
@@ -301,7 +314,9 @@ class ObjectOperations(DeleteOperations):
             PreconditionError: it is being restored already (``RestoreAlreadyInProgress``).
             CosServiceError: it is not archived (``RestoreNonArchiveObject``).
 
-        Source: seed document, "Restoring an archived object".
+        Options: ``aiocos.types.RestoreObjectOptions``.
+
+        Source: COS SDK document, "Restoring an archived object".
         """
         if not isinstance(RestoreRequest, Mapping) or "Days" not in RestoreRequest:
             raise ParameterError("RestoreRequest needs Days, for example {'Days': 7}")

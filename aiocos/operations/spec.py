@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any, Generic, Literal, TypeVar, Union, get_args, get_origin
@@ -100,6 +100,8 @@ class Operation(Generic[R]):
     decode: Callable[[Reply], R]
     query: Mapping[str, str] = field(default_factory=dict)
     """Parameters that every request of this operation has."""
+    named: tuple[str, ...] = ()
+    """Keywords that the method has by name, for the error that suggests one."""
     repeat: Repeat = Repeat.SAFE
     doubtful_codes: frozenset[str] = frozenset()
     is_slow: bool = False
@@ -117,7 +119,7 @@ class Operation(Generic[R]):
         """Put the options given into ``headers`` and ``query``; None means not given."""
         accepts = self.accepts
         for keyword in options.keys() - accepts.keys():
-            raise unknown_keyword(keyword, self.name, accepts)
+            raise unknown_keyword(keyword, self.name, [*accepts, *self.named])
         # In the table's order: the same call is the same bytes, however it was written.
         for keyword, option in accepts.items():
             value = options.get(keyword)
@@ -132,10 +134,10 @@ class Operation(Generic[R]):
                     headers.update(metadata_headers(value))
 
 
-def unknown_keyword(keyword: str, operation: str, known: Mapping[str, object]) -> ParameterError:
+def unknown_keyword(keyword: str, operation: str, known: Iterable[str]) -> ParameterError:
     """Return the error that names the nearest keyword there is."""
     lowered = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(keyword.lower(), lowered, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(keyword.lower(), lowered, n=1, cutoff=0.7)
     meant = f"; did you mean {lowered[near[0]]}?" if near else ""
     return ParameterError(f"{operation} has no parameter {keyword}{meant}")
 

@@ -148,7 +148,7 @@ def start(no_environment: None, server: Server) -> Iterator[Callable[..., subpro
 
     def run(*words: object, **variables: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "aiocos.cli", *map(str, words)],
+            [sys.executable, "-W", "error", "-m", "aiocos", *map(str, words)],
             env={**os.environ, "PYTHONASYNCIODEBUG": "", **server.environment(), **variables},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -53,8 +53,10 @@ def test_recursive_round_trip(shell, bucket, tmp_path):
     up = shell("cp", "-r", source, f"cos://{bucket}/a b/+")
     down = shell("cp", "-r", f"cos://{bucket}/a b/+", tmp_path / "target")
 
-    assert (up.code, up.out, up.err) == (0, "", "")
-    assert (down.code, down.out, down.err) == (0, "", "")
+    size = sum((source / name).stat().st_size for name in AWKWARD)
+    told = f"aiocos: {len(AWKWARD)} done, {size:,} bytes\n"
+    assert (up.code, up.out, up.err) == (0, "", told)
+    assert (down.code, down.out, down.err) == (0, "", told)
     assert tree(tmp_path / "target") == tree(source)
     assert sorted(keys(shell, f"cos://{bucket}")) == sorted(f"a b/+/{name}" for name in AWKWARD)
 
@@ -239,7 +241,7 @@ def readable_by_all():
 _AS_ORDINARY_USER = """
 import os, sys
 import aiocos.client
-from aiocos.cli import main
+from aiocos.cli.app import main
 if os.geteuid() == 0:
     os.setuid(65534)
 sys.exit(main(sys.argv[1:]))
