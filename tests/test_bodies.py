@@ -120,6 +120,7 @@ FORMS = {
     "iterable": (Wide, False, False),
     "async generator": (async_generator, False, False),
     "callable": (lambda c: lambda: async_generator(c), False, True),
+    "callable of a generator": (lambda c: lambda: generator(c), False, True),
 }
 
 

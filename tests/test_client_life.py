@@ -132,20 +132,14 @@ async def test_another_event_loop_is_told_apart(client, emulator, call):
     await client.head_bucket(BUCKET)
 
 
-@pytest.mark.parametrize("call", CALLS)
-async def test_a_forked_child_is_told_apart(client, emulator, call):
-    """A client from before os.fork() refuses to work in the child; the parent's goes on."""
-    await client.head_bucket(BUCKET)
+def told_in_a_child(use) -> str:
+    """What a call raises in a forked child."""
     receiver, sender = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # threads and fork, from 3.12
         child = os.fork()
     if child == 0:
         try:
-
-            async def use():
-                return await CALLS[call](client)
-
             asyncio.run(use())
             told = "no error"
         except BaseException as error:
@@ -153,12 +147,26 @@ async def test_a_forked_child_is_told_apart(client, emulator, call):
         os.write(sender, told.encode())
         os._exit(0)
     os.close(sender)
-    told = await asyncio.to_thread(os.read, receiver, 4096)
-    os.close(receiver)
+    with os.fdopen(receiver, "rb") as pipe:
+        told = pipe.read()
     os.waitpid(child, 0)
-    assert told.decode().startswith("ClientStateError: ")
-    assert b"fork" in told
-    assert len(emulator.requests) == 1
+    return told.decode()
+
+
+@pytest.mark.parametrize("opened", [True, False], ids=["opened before", "only made before"])
+@pytest.mark.parametrize("call", CALLS)
+async def test_a_forked_child_is_told_apart(client, emulator, call, opened):
+    """A client from before os.fork() refuses to work in the child; the parent's goes on."""
+    if opened:
+        await client.head_bucket(BUCKET)
+
+    async def use():
+        return await CALLS[call](client)
+
+    told = told_in_a_child(use)
+    assert told.startswith("ClientStateError: ")
+    assert "fork" in told
+    assert len(emulator.requests) == opened
     await client.head_bucket(BUCKET)
 
 

@@ -31,7 +31,7 @@ NOT_DONE = {
 
 @pytest.fixture
 def client(make_client):
-    return make_client(Timeouts=Timeouts(connect=0.5, response_header=0.2, idle=0.2, complete=0.3))
+    return make_client(Timeouts=Timeouts(response_header=0.5, complete=0.5))
 
 
 @pytest.fixture

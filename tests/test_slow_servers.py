@@ -11,13 +11,14 @@ import pytest
 import aiocos
 from aiocos import CosConfig, CosS3Client, RetryPolicy, Timeouts
 from aiocos.emulator import FaultRule
-from tests.conftest import BUCKET, QUICK
+from tests.conftest import BUCKET
 from tests.support.leftovers import assert_nothing_left
 from tests.support.raw import RawServer, ok
 
 CONTENT = bytes(range(256)) * 1_000
 OLD = b"what was here before"
-SHORT = Timeouts(connect=0.5, response_header=0.2, idle=0.2, complete=1.0)
+SHORT = Timeouts(connect=0.5, response_header=0.4, idle=0.4, complete=5.0)
+THRICE = RetryPolicy(base=0.001, max_attempts=3)
 HANG_S = 20.0
 """Far beyond what any of these calls may take: who waits so long, hangs."""
 
@@ -32,7 +33,7 @@ async def stored(emulator, tmp_path):
 
 @pytest.fixture
 def hasty(make_client):
-    return make_client(Timeouts=SHORT)
+    return make_client(retry=THRICE, Timeouts=SHORT)
 
 
 def fault(emulator, operation="GetObject", **rule):
@@ -65,7 +66,7 @@ async def test_a_body_that_always_stops_raises(hasty, emulator, tmp_path):
     with pytest.raises(aiocos.TransportError) as caught:
         await response["Body"].get_stream_to_file(tmp_path / "file")
     assert caught.value.timed_out
-    assert stalled.fired == 5
+    assert stalled.fired == 3
     assert (tmp_path / "file").read_bytes() == OLD
     assert_nothing_left(hasty, tmp_path)
 
@@ -96,7 +97,7 @@ async def test_after_a_trickle_the_rest_is_fetched(make_client, emulator):
 
 async def test_a_slow_reader_is_not_the_servers_fault(make_client, emulator):
     """Row 18: whoever reads slowly keeps the connection, however much is demanded of it."""
-    client = make_client(Timeouts=Timeouts(idle=0.2, min_rate=(100_000_000, 0.05)))
+    client = make_client(Timeouts=Timeouts(idle=0.4, min_rate=(100_000_000, 0.05)))
     await emulator.put(BUCKET, "big", bytes(2_000_000))
     got = 0
     async with (await client.get_object(BUCKET, "big"))["Body"] as body:
@@ -112,7 +113,7 @@ async def test_a_slow_reader_is_not_the_servers_fault(make_client, emulator):
 
 @pytest.mark.parametrize("operation", ["ListObjects", "PutObject", "HeadObject", "GetObject"])
 async def test_silence_is_given_up(hasty, emulator, operation):
-    """Row 19: a server that takes a request and never answers is given up, five times."""
+    """Row 19: a server that takes a request and never answers is given up, and asked again."""
     call = {
         "ListObjects": lambda: hasty.list_objects(BUCKET),
         "PutObject": lambda: hasty.put_object(BUCKET, b"x", "k"),
@@ -123,7 +124,7 @@ async def test_silence_is_given_up(hasty, emulator, operation):
     with pytest.raises(aiocos.TransportError) as caught:
         await call()
     assert (caught.value.timed_out, caught.value.sent) == (True, True)
-    assert silent.fired == 5
+    assert silent.fired == 3
     assert_nothing_left(hasty)
 
 
@@ -137,18 +138,18 @@ async def test_a_late_answer_is_waited_for(hasty, emulator):
 @pytest.mark.parametrize("how", [{"stall": 100}, {"drip": 1, "interval_s": 0.02}], ids=str)
 async def test_a_listing_that_never_ends(make_client, emulator, how):
     """Row 18, 19: a listing that stops or trickles is bounded by the deadline of the call."""
-    policy = RetryPolicy(base=0.001, deadline=0.6)
+    policy = RetryPolicy(base=0.001, deadline=0.6, max_attempts=3)
     client = make_client(retry=policy, Timeouts=SHORT)
     slow = fault(emulator, "ListObjects", **how)
     begun = time.monotonic()
     with pytest.raises(aiocos.TransportError):
         await client.list_objects(BUCKET)
     assert time.monotonic() - begun < 5
-    assert 1 <= slow.fired <= 5
+    assert 1 <= slow.fired <= 3
     assert_nothing_left(client)
 
 
-@pytest.mark.parametrize("deadline", [0.1, 0.5])
+@pytest.mark.parametrize("deadline", [0.1, 0.6])
 async def test_the_deadline_bounds_a_call(make_client, emulator, deadline):
     """Row 19: with its repeats and pauses no call goes on long beyond its deadline."""
     policy = RetryPolicy(base=0.001, deadline=deadline, max_attempts=1_000)
@@ -158,17 +159,17 @@ async def test_the_deadline_bounds_a_call(make_client, emulator, deadline):
     with pytest.raises(aiocos.TransportError):
         await client.head_object(BUCKET, "k")
     assert time.monotonic() - begun < 5
-    assert 1 <= silent.fired <= 1 + deadline / 0.1
+    assert 1 <= silent.fired <= 3
     assert_nothing_left(client)
 
 
 async def test_thinking_is_not_silence(make_client, emulator):
     """Row 18: while COS joins parts it sends spaces; these are progress, and no trickle."""
-    timeouts = Timeouts(response_header=0.2, idle=0.2, min_rate=(1_000_000, 0.05), complete=5.0)
+    timeouts = Timeouts(response_header=0.4, idle=0.4, min_rate=(1_000_000, 0.05), complete=5.0)
     client = make_client(Timeouts=timeouts)
     upload = (await client.create_multipart_upload(BUCKET, "new"))["UploadId"]
     part = await client.upload_part(BUCKET, "new", b"x", 1, upload)
-    thinking = fault(emulator, "CompleteMultipartUpload", leading_whitespace=8, interval_s=0.05)
+    thinking = fault(emulator, "CompleteMultipartUpload", leading_whitespace=12, interval_s=0.05)
     parts = {"Part": [{"PartNumber": 1, "ETag": part["ETag"]}]}
     await client.complete_multipart_upload(BUCKET, "new", upload, parts)
     assert thinking.fired == emulator.count("CompleteMultipartUpload") == 1
@@ -179,7 +180,7 @@ async def test_a_completion_may_take_long(make_client, emulator):
     client = make_client(Timeouts=SHORT)
     upload = (await client.create_multipart_upload(BUCKET, "new"))["UploadId"]
     part = await client.upload_part(BUCKET, "new", b"x", 1, upload)
-    late = fault(emulator, "CompleteMultipartUpload", delay_s=0.5)
+    late = fault(emulator, "CompleteMultipartUpload", delay_s=0.8)
     parts = {"Part": [{"PartNumber": 1, "ETag": part["ETag"]}]}
     await client.complete_multipart_upload(BUCKET, "new", upload, parts)
     assert late.fired == emulator.count("CompleteMultipartUpload") == 1
@@ -206,12 +207,12 @@ async def test_a_server_that_stops_reading(tmp_path, form):
     }
     async with (
         RawServer([[30.0]], reads_bodies=False) as server,
-        CosS3Client(CosConfig(**server.settings(), Timeouts=SHORT), retry=QUICK) as client,
+        CosS3Client(CosConfig(**server.settings(), Timeouts=SHORT), retry=THRICE) as client,
     ):
         with pytest.raises(aiocos.TransportError) as caught:
             await client.put_object(BUCKET, bodies[form], "k")
         assert caught.value.timed_out
-        assert len(server.came) == (1 if form == "stream" else 5)
+        assert len(server.came) == (1 if form == "stream" else 3)
         assert_nothing_left(client)
 
 
@@ -219,12 +220,12 @@ async def test_a_small_body_that_is_not_read(tmp_path):
     """Row 19: nor does a body that fits into the connection's buffers wait for ever."""
     async with (
         RawServer([[30.0]], reads_bodies=False) as server,
-        CosS3Client(CosConfig(**server.settings(), Timeouts=SHORT), retry=QUICK) as client,
+        CosS3Client(CosConfig(**server.settings(), Timeouts=SHORT), retry=THRICE) as client,
     ):
         with pytest.raises(aiocos.TransportError) as caught:
             await client.put_object(BUCKET, bytes(200_000), "k")
         assert caught.value.timed_out
-        assert len(server.came) == 5
+        assert len(server.came) == 3
         assert_nothing_left(client)
 
 
@@ -248,13 +249,13 @@ async def test_a_moving_upload_outlives_the_deadline(make_client, emulator):
 
 async def test_an_iterator_that_ignores_its_end_harms_nobody_else(make_client, emulator):
     """A body whose iterator swallows cancellation does not stop the time limits of others."""
-    client = make_client(Timeouts=SHORT)
+    client = make_client(retry=THRICE, Timeouts=SHORT)
 
     async def stubborn():
         for _ in range(3):
             yield b"x" * 300_000
             try:
-                await asyncio.sleep(0.3)
+                await asyncio.sleep(0.6)
             except asyncio.CancelledError:
                 continue
 
@@ -264,7 +265,7 @@ async def test_an_iterator_that_ignores_its_end_harms_nobody_else(make_client, e
     silent = fault(emulator, "HeadObject", blackhole=True)
     with pytest.raises(aiocos.TransportError):
         await client.head_object(BUCKET, "k")
-    assert silent.fired == 5
+    assert silent.fired == 3
 
 
 async def test_connections_held_open_do_not_count_as_sent(make_client, emulator):
@@ -288,7 +289,7 @@ async def test_many_time_limits_run_at_once(hasty, emulator):
     calls = [hasty.head_object(BUCKET, "k") for _ in range(20)]
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert {type(outcome) for outcome in outcomes} == {aiocos.TransportError}
-    assert 20 <= silent.fired <= 100
+    assert 20 <= silent.fired <= 60
     assert_nothing_left(hasty)
 
 
