@@ -249,7 +249,7 @@ class CosConfig:
         )
 
     def _check_place(self) -> None:
-        if self.Scheme not in {"http", "https"}:
+        if self.Scheme not in ("http", "https"):
             raise ParameterError(f"Scheme is {self.Scheme!r}, and can only be http or https")
         if not (self.Endpoint or self.Region or self.Domain or self.local_dir):
             raise ParameterError(

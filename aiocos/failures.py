@@ -61,6 +61,11 @@ def read_failure(request: Request, reply: Reply, our_http_string: str = "") -> C
         )
     if request.method == "HEAD" and reply.status == 404:
         hint = f"No such object, or no bucket at {request.target.host}: COS does not say which."
+    elif request.method == "HEAD" and reply.status == 403:
+        hint = (
+            "An answer to HEAD says no more: no permission, or a SecretKey that does not belong to "
+            "the SecretId; list_objects or get_object would be told which."
+        )
     return service_error(
         ServiceFailure(
             status=reply.status,

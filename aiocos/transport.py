@@ -123,6 +123,8 @@ class Transport:
                 connection.close()
             if error is upload.source_error or not isinstance(error, _BROKEN):
                 raise
+            if connection is None and type(error) is TimeoutError:
+                raise TransportError(_NO_CONNECTION, sent=False, timed_out=True) from error
             raise _translate(error, connection is not None, is_reused=is_reused) from error
         finally:
             self._watch.discard(limit)
@@ -142,6 +144,10 @@ class Transport:
         return template
 
 
+_NO_CONNECTION: Final = (
+    "no connection in time: the server does not answer, or bodies that nobody reads or closes "
+    "hold them all"
+)
 _BROKEN: Final = (aiohttp.ClientError, OSError, HttpProcessingError)
 
 

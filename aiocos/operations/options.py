@@ -107,7 +107,7 @@ class ObjectHeaders(TypedDict, total=False):
     Expires: Annotated[str, Header("Expires")]
     Metadata: Annotated[Mapping[str, str], MetadataHeaders()]
     """Names begin with ``x-cos-meta-``. Values that are not ASCII are percent-encoded, and
-    decoded again in results."""
+    decoded again in results; so is a value that comes percent-encoded from elsewhere."""
     StorageClass: Annotated[StorageClassName, Header("x-cos-storage-class")]
     Tagging: Annotated[str, Header("x-cos-tagging")]
     """``name=value&name=value``, URL-encoded."""
