@@ -40,6 +40,8 @@ FEWEST_CONNECTIONS: Final = 64
 _MAX_HEADER_BYTES: Final = 64 * KIB
 _MAX_HEADERS: Final = 500
 _MAX_INTERIM_ANSWERS: Final = 16
+_LOOK_FOR_ANSWER_S: Final = 0.1
+_QUOTED: Final = 300
 _USED: Final = "aiocos_used"
 
 
@@ -123,9 +125,7 @@ class Transport:
                 connection.close()
             if error is upload.source_error or not isinstance(error, _BROKEN):
                 raise
-            if connection is None and type(error) is TimeoutError:
-                raise TransportError(_NO_CONNECTION, sent=False, timed_out=True) from error
-            raise _translate(error, connection is not None, is_reused=is_reused) from error
+            raise _translate(error, sent=connection is not None, is_reused=is_reused) from error
         finally:
             self._watch.discard(limit)
         return Exchange(connection, message, content, upload, wait, self._config.Timeouts)
@@ -182,6 +182,21 @@ def _write(protocol: Any, data: Bytes) -> None:
     transport.write(data)
 
 
+async def _drained(protocol: Any) -> None:
+    """Wait until the connection takes more, or until the server has answered already."""
+    if not protocol.writing_paused:
+        return
+    # Not in a TaskGroup: the wait has two possible ends, and both are here.
+    drain = asyncio.ensure_future(protocol._drain_helper())
+    try:
+        while not drain.done() and not len(protocol):
+            await asyncio.wait({drain}, timeout=_LOOK_FOR_ANSWER_S)
+        if drain.done():
+            drain.result()
+    finally:
+        drain.cancel()
+
+
 async def _answer(protocol: Any) -> tuple[Any, aiohttp.StreamReader]:
     """Return head and content of the answer; interim ones are passed over, not for ever."""
     for _ in range(_MAX_INTERIM_ANSWERS):
@@ -225,7 +240,7 @@ class Upload:
                     if is_chunked:
                         _write(protocol, b"\r\n")
                     begun = protocol._loop.time()
-                    await protocol._drain_helper()
+                    await _drained(protocol)
                     pace.advance(len(piece), protocol._loop.time() - begun)
                     if len(protocol) and self.sent_bytes != size:
                         protocol.force_close()
@@ -345,10 +360,12 @@ class Exchange:
 
 
 def _translate(
-    error: BaseException, sent: bool = True, *, is_reused: bool = False
+    error: BaseException, *, sent: bool = True, is_reused: bool = False
 ) -> TransportError:
     """Say what happened to a connection, and whether the request had left."""
-    text = str(error) or type(error).__name__
+    # It may quote what the server sent: one line of it, and nothing a terminal would obey.
+    said = "".join(mark if mark.isprintable() else " " for mark in str(error))[:_QUOTED]
+    text = " ".join(said.split()) or type(error).__name__
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return TransportError(f"the server's certificate: {text}", sent=False, retryable=False)
     if isinstance(error, aiohttp.ClientConnectorError):
@@ -359,8 +376,8 @@ def _translate(
     if isinstance(error, HttpProcessingError):
         return TransportError(f"the answer is not HTTP: {text}")
     if isinstance(error, TimeoutError):
-        what = "answer" if sent else "connection"
-        return TransportError(f"no {what} in time", sent=sent, timed_out=True)
+        why = "no answer in time" if sent else _NO_CONNECTION
+        return TransportError(why, sent=sent, timed_out=True)
     gone = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError | OSError)
     return TransportError(f"the connection broke: {text}", sent=sent, is_stale=gone and is_reused)
 

@@ -173,6 +173,13 @@ async def test_a_chunked_body_that_breaks_off_goes_on(client, emulator, read, of
     assert gets(emulator) == [(None, None), (f"bytes={offset}-", etag)]
 
 
+async def test_only_the_end_mark_of_a_chunked_body_is_missing(emulator, read):
+    """Row 7: all bytes came and their checksum is right: nothing is left to ask for."""
+    cut = fault(emulator, chunked=True, close_response=SIZE)
+    assert await read() == CONTENT
+    assert (cut.fired, gets(emulator)) == (1, [(None, None)])
+
+
 async def test_a_hidden_end_is_found(client, emulator, read, tmp_path):
     """Row 8: a body that is short, and says so, is found out by its checksum."""
     short = fault(emulator, truncate_hide=500_000)

@@ -126,6 +126,20 @@ async def test_a_portal_has_no_objects(ask):
         assert_nothing_left(client)
 
 
+async def test_a_page_in_another_code():
+    """Row 1: a listing that is not UTF-8 is read by the code that it names, page by page."""
+    text = (
+        '<?xml version="1.0" encoding="ISO-8859-1"?><ListBucketResult><IsTruncated>{}</IsTruncated>'
+        "<NextMarker>\xe9</NextMarker><Contents><Key>{}</Key></Contents></ListBucketResult>"
+    )
+    pages = [text.format("true", "\xe9"), text.format("false", "z")]
+    async with (
+        RawServer([[ok(page.encode("latin-1"))] for page in pages]) as server,
+        CosS3Client(CosConfig(**server.settings()), retry=QUICK) as client,
+    ):
+        assert [item["Key"] async for item in client.iter_objects(BUCKET)] == ["\xe9", "z"]
+
+
 # -- documents that attack the parser
 
 _LAUGHS = "".join(

@@ -261,6 +261,20 @@ async def test_a_refusal_before_the_end_is_told():
         assert_nothing_left(client)
 
 
+async def test_a_refusal_while_nothing_is_taken_is_told():
+    """A server that refuses, takes nothing more and stays connected is heard at once."""
+    refusal = b"HTTP/1.1 403 No\r\nContent-Length: 0\r\nx-cos-error-code: AccessDenied\r\n\r\n"
+    async with (
+        RawServer([[refusal, 60.0]], reads_bodies=False) as server,
+        CosS3Client(CosConfig(**server.settings()), retry=QUICK) as client,
+        asyncio.timeout(15),
+    ):
+        with pytest.raises(aiocos.AccessDeniedError):
+            await client.put_object(BUCKET, bytes(30 << 20), "k")
+        assert len(server.came) == 1
+        assert_nothing_left(client)
+
+
 async def test_a_success_before_the_end_of_a_stream(client):
     """Row 10: nor does one that comes while a body of unknown length is still being made."""
 
