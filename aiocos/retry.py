@@ -139,14 +139,6 @@ class Attempts:
         return self.made > 1
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The next step, and how long to wait before it."""
-
-    step: Step
-    delay_s: float = 0.0
-
-
 def trouble_of(  # noqa: PLR0911 - a table
     error: CosException, ahead_s: float | None, corrected_s: float = 0.0
 ) -> Trouble:

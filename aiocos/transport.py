@@ -30,7 +30,7 @@ from yarl import URL
 from aiocos.body import Body
 from aiocos.config import CosConfig, Timeouts
 from aiocos.encoding.digest import Bytes, crc64
-from aiocos.encoding.headers import canonical_headers
+from aiocos.encoding.headers import canonical_headers, number
 from aiocos.errors import IntegrityError, ParameterError, ResponseParseError, TransportError
 from aiocos.pace import Meter, Pace, Wait, Watch
 from aiocos.request import Reply
@@ -41,6 +41,8 @@ _MAX_HEADER_BYTES: Final = 64 * KIB
 _MAX_HEADERS: Final = 500
 _MAX_INTERIM_ANSWERS: Final = 16
 _LOOK_FOR_ANSWER_S: Final = 0.1
+_SMALL_READ: Final = 64 * KIB
+_LARGE_READ: Final = 256 * KIB
 _QUOTED: Final = 300
 _USED: Final = "aiocos_used"
 
@@ -113,6 +115,7 @@ class Transport:
                 protocol = _prepared(connection, method)
                 is_reused = _USED in vars(protocol)
                 vars(protocol)[_USED] = True
+                _read_in_steps(protocol.transport, _SMALL_READ)
                 if upload.whole is not None:
                     _write(protocol, head + upload.whole)
                 else:
@@ -163,6 +166,16 @@ def _prepared(connection: Any, method: str) -> Any:
         max_headers=_MAX_HEADERS,
     )
     return protocol
+
+
+def _read_in_steps(transport: Any, size: int) -> None:
+    """Say how much asyncio is to read at a time, where the transport is its own.
+
+    It allocates 256 KiB for each read, however little comes. The C library gives that back to
+    the kernel and asks for it again each time, which costs a small request a fifth more.
+    """
+    if hasattr(transport, "max_size"):
+        transport.max_size = size
 
 
 def _head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
@@ -298,6 +311,8 @@ class Exchange:
         self._wait = wait
         self._idle_s = timeouts.idle
         self._meter = Meter(timeouts.min_rate if wait.counts_rate else None)
+        if (number(self.headers.get("Content-Length", "")) or 0) > _LARGE_READ:
+            _read_in_steps(connection.transport, _LARGE_READ)
         if content.at_eof():
             connection.release()
         else:
