@@ -8,17 +8,16 @@ decompressed: length and checksum are of the bytes as they are stored.
 from __future__ import annotations
 
 import asyncio
-import errno
 import hashlib
 import os
 import re
-import secrets
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self
 
+from aiocos import files
 from aiocos.body import FileWork
 from aiocos.encoding.digest import crc64, md5_of_etag
 from aiocos.encoding.headers import number
@@ -297,10 +296,10 @@ class StreamBody:
                 "them: ask for the object again"
             )
         target = Path(path)
-        part = _beside(target)
+        part = files.beside(target)
         work = FileWork(self._session.executor)
         try:
-            file = await work.run(_create, part, target)
+            file = await work.run(files.create, part, target)
         except BaseException:
             self.close()
             raise
@@ -312,10 +311,10 @@ class StreamBody:
                 await work.run(os.ftruncate, file, 0)
                 await self._write_all(file, work)
             threaded = FileWork(self._session.executor, threaded=True)
-            await threaded.run(_publish, file, part, target)
+            await threaded.run(files.publish, file, part, target)
         except BaseException:
             self.close()
-            _discard(part)
+            files.discard(part)
             raise
         finally:
             os.close(file)
@@ -400,32 +399,3 @@ def _fits(asked: str, first: int, last: int, total: int | None) -> bool:
 
 async def _hold(exchange: Exchange) -> Exchange:
     return exchange
-
-
-def _beside(target: Path) -> Path:
-    """Return a name for a temporary file next to the target, within the length of a name."""
-    stem = os.fsencode(target.name)[:200].decode("utf-8", "ignore")
-    return target.with_name(f".{stem}.{secrets.token_hex(4)}.part")
-
-
-def _create(path: Path, target: Path) -> int:
-    """Open a new file, unless what stands at the target is not one that may be replaced."""
-    if target.exists() and not target.is_file():
-        raise FileExistsError(errno.EEXIST, "not a regular file, so not replaced", str(target))
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    return os.open(path, flags, 0o666)
-
-
-def _publish(file: int, part: Path, target: Path) -> None:
-    """Make the file durable under its name: the data, the name, the directory."""
-    os.fsync(file)
-    part.replace(target)
-    directory = os.open(target.parent, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-def _discard(part: Path) -> None:
-    part.unlink(missing_ok=True)

@@ -14,9 +14,6 @@ not leave this module.
 from __future__ import annotations
 
 import asyncio
-import base64
-import ssl
-import urllib.request
 from collections.abc import AsyncGenerator, Mapping
 from concurrent.futures import Executor
 from contextlib import aclosing
@@ -32,6 +29,7 @@ from aiocos.config import CosConfig, Timeouts
 from aiocos.encoding.digest import Bytes, crc64
 from aiocos.encoding.headers import canonical_headers, number
 from aiocos.errors import IntegrityError, ParameterError, ResponseParseError, TransportError
+from aiocos.network import proxy_for, tls_settings
 from aiocos.pace import Meter, Pace, Wait, Watch
 from aiocos.request import Reply
 from aiocos.units import KIB
@@ -63,7 +61,7 @@ class Transport:
     def _new_pool(self, *, single: bool) -> aiohttp.TCPConnector:
         return aiohttp.TCPConnector(
             limit=max(self._config.PoolMaxSize, FEWEST_CONNECTIONS),
-            ssl=_tls(self._config),
+            ssl=tls_settings(self._config),
             force_close=single or not self._config.KeepAlive,
             use_dns_cache=not single,
             ttl_dns_cache=60,
@@ -137,7 +135,7 @@ class Transport:
         """Return what tells the connector where to connect; it is never sent."""
         try:
             url = URL(f"{origin}/", encoded=True)
-            proxy, login = _proxy(self._config, url)
+            proxy, login = proxy_for(self._config, url)
         except ValueError as error:
             raise ParameterError(f"{origin} is not an address: {error}") from error
         template = ClientRequest("GET", url, loop=self._loop, proxy=proxy, proxy_headers=login)
@@ -397,38 +395,5 @@ def _translate(
     return TransportError(f"the connection broke: {text}", sent=sent, is_stale=gone and is_reused)
 
 
-def _proxy(config: CosConfig, url: URL) -> tuple[URL | None, dict[str, str] | None]:
-    """Return the proxy for an address and the header it asks for, None where there is none."""
-    proxies: Mapping[str, str] = config.Proxies or {}
-    if not proxies and config.TrustEnv and not urllib.request.proxy_bypass(url.host or ""):
-        proxies = urllib.request.getproxies()
-    address = proxies.get(url.scheme)
-    if address is None:
-        return None, None
-    proxy = URL(address)
-    if proxy.user is None:
-        return proxy, None
-    login = base64.b64encode(f"{proxy.user}:{proxy.password or ''}".encode()).decode()
-    return proxy.with_user(None), {"Proxy-Authorization": f"Basic {login}"}
-
-
 def _with_proxy_auth(headers: dict[str, str], template: ClientRequest) -> dict[str, str]:
     return headers | dict(template.proxy_headers or {})
-
-
-def _tls(config: CosConfig) -> ssl.SSLContext | bool:
-    """Return the TLS settings: True is aiohttp's own, verified, context."""
-    if config.Scheme == "http" or (config.VerifySSL in {None, True} and config.SSLCert is None):
-        return True
-    try:
-        bundle = config.VerifySSL if isinstance(config.VerifySSL, str) else None
-        context = ssl.create_default_context(cafile=bundle)
-        if config.SSLCert is not None:
-            pair = (config.SSLCert,) if isinstance(config.SSLCert, str) else config.SSLCert
-            context.load_cert_chain(*pair)
-    except (OSError, ssl.SSLError) as error:
-        raise ParameterError(f"VerifySSL or SSLCert cannot be read: {error}") from error
-    if config.VerifySSL is False:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

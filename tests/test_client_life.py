@@ -79,6 +79,8 @@ def test_a_client_can_be_made_before_the_loop():
     """Client and configuration may be made where no event loop runs."""
     client = CosS3Client(CosConfig(Region="ap-guangzhou", Anonymous=True))
     asyncio.run(client.aclose())
+    with pytest.raises(ClientStateError, match="closed"):
+        asyncio.run(client.head_bucket(BUCKET))
 
 
 async def test_closing_twice_is_closing_once(client):
@@ -87,6 +89,8 @@ async def test_closing_twice_is_closing_once(client):
     await client.aclose()
     await client.aclose()
     await asyncio.gather(client.aclose(), client.aclose())
+    with pytest.raises(ClientStateError, match="closed"):
+        await client.head_bucket(BUCKET)
 
 
 CALLS = {

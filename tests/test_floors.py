@@ -19,6 +19,8 @@ FLOORS = {
     "retry": 2,
     "body": 2,
     "request": 2,
+    "files": 2,
+    "network": 2,
     "pace": 2,
     "failures": 2,
     "signer": 3,
