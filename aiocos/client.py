@@ -114,8 +114,8 @@ class CosS3Client(MultipartOperations, CopyOperations, BucketOperations, Address
 async def _start_server(directory: Path) -> CosEmulator:
     """Start a server over a directory; its modules are loaded in a thread, few clients use them."""
     module = await asyncio.to_thread(importlib.import_module, "aiocos.emulator")
-    server: CosEmulator = module.CosEmulator(data=directory)
     try:
+        server: CosEmulator = module.CosEmulator(data=directory)
         return await server.start()
     except (OSError, RuntimeError) as error:
         raise ClientStateError(

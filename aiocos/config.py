@@ -309,6 +309,16 @@ def region_endpoint(region: str, *, old: bool, internal: bool) -> str:
     return f"{region}.{suffix}"
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host, without its port, is this machine itself."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
 def check_host(host: str, name: str, *, allow_link_local: bool = False) -> str:
     """Refuse what is more than a host and a port, or an address that gives out credentials."""
     match = _HOST.fullmatch(host) if isinstance(host, str) else None

@@ -125,3 +125,12 @@ def test_the_command_without_its_libraries_says_what_to_install(tmp_path):
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "aiocos: the command line needs: pip install 'aiocos[cli]'\n"
+
+
+async def test_a_place_that_cannot_hold_objects_is_a_typed_error(tmp_path):
+    """A local client over something that is not a directory says so."""
+    (tmp_path / "file").write_bytes(b"")
+    client = aiocos.CosS3Client(aiocos.CosConfig.local(tmp_path / "file" / "below"))
+    with pytest.raises(aiocos.ClientStateError, match="no local server over"):
+        await client.head_bucket(BUCKET)
+    await client.aclose()

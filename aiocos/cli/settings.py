@@ -7,7 +7,6 @@ them.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from urllib.parse import urlsplit
 from cyclopts import Parameter
 
 from aiocos.cli.failing import UsageError
-from aiocos.config import CosConfig
+from aiocos.config import CosConfig, is_loopback
 
 if TYPE_CHECKING:
     from aiocos.client import CosS3Client
@@ -125,13 +124,3 @@ def _place(endpoint: str, region: str | None) -> dict[str, Any]:
         "Region": region or _DEFAULT_REGION,
         "Scheme": parts.scheme or "http",
     }
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine itself."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

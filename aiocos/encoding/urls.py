@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 from urllib.parse import quote, urlencode
 
-from aiocos.config import CosConfig, check_host, region_endpoint
+from aiocos.config import CosConfig, check_host, is_loopback, region_endpoint
 from aiocos.errors import ParameterError
 
 MAX_KEY_BYTES: Final = 850
@@ -23,7 +23,6 @@ _FORBIDDEN_IN_KEY: Final = re.compile(r"[\r\n\0]")
 _SWITCHABLE: Final = re.compile(
     r"([a-z0-9-]+-[0-9]+\.cos\.[a-z]+-[a-z]+(?:-[a-z]+)?(?:-1)?)\.myqcloud\.com"
 )
-_LOOPBACK: Final = re.compile(r"(?:127\.|localhost\b|\[::1\])")
 _KEPT_BUCKETS: Final = 256
 
 
@@ -84,7 +83,7 @@ class Endpoints:
         target = self.bucket(bucket)
         if target.host_header is None:
             return target.origin, target.host
-        if _LOOPBACK.match(target.authority):
+        if is_loopback(signed_host(target.authority)):
             return f"{target.origin}/{self.full_name(bucket)}", signed_host(target.authority)
         host = target.host_header
         return f"{self._config.Scheme}://{host}", signed_host(host)
