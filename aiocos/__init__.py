@@ -9,6 +9,7 @@ keyword names are those of the COS SDK for Python; ``aiocos.types`` has the type
 in and what comes back, for annotations.
 """
 
+import importlib
 from typing import TYPE_CHECKING
 
 from aiocos.config import CosConfig, Timeouts
@@ -24,7 +25,9 @@ from aiocos.errors import (
     CosServiceError,
     DamagedUploadError,
     ExpiredTokenError,
+    Failure,
     IntegrityError,
+    JournalLockedError,
     NotFoundError,
     NotModifiedError,
     ObjectChangedError,
@@ -33,7 +36,9 @@ from aiocos.errors import (
     RedirectError,
     ResponseParseError,
     SignatureError,
+    SourceChangedError,
     ThrottledError,
+    TransferError,
     TransportError,
 )
 from aiocos.retry import RetryPolicy
@@ -41,6 +46,9 @@ from aiocos.retry import RetryPolicy
 if TYPE_CHECKING:
     from aiocos.client import CosS3Client
     from aiocos.stream import StreamBody
+    from aiocos.transfer.handle import Transfer
+    from aiocos.transfer.manager import TransferConfig, TransferManager
+    from aiocos.transfer.progress import TransferEvent
 
 __version__ = "0.1.0"
 
@@ -57,7 +65,9 @@ __all__ = [
     "Credentials",
     "DamagedUploadError",
     "ExpiredTokenError",
+    "Failure",
     "IntegrityError",
+    "JournalLockedError",
     "NotFoundError",
     "NotModifiedError",
     "ObjectChangedError",
@@ -67,14 +77,29 @@ __all__ = [
     "ResponseParseError",
     "RetryPolicy",
     "SignatureError",
+    "SourceChangedError",
     "StreamBody",
     "ThrottledError",
     "Timeouts",
+    "Transfer",
+    "TransferConfig",
+    "TransferError",
+    "TransferEvent",
+    "TransferManager",
     "TransportError",
     "crc64",
     "user_metadata",
 ]
 
+
+_LATER = {
+    "CosS3Client": "client",
+    "StreamBody": "stream",
+    "Transfer": "transfer.handle",
+    "TransferConfig": "transfer.manager",
+    "TransferEvent": "transfer.progress",
+    "TransferManager": "transfer.manager",
+}
 
 if not TYPE_CHECKING:  # a checker would take any name for granted
 
@@ -83,10 +108,9 @@ if not TYPE_CHECKING:  # a checker would take any name for granted
 
         They take a fifth of a second, which ``aiocos --help`` has no use for.
         """
-        if name in {"CosS3Client", "StreamBody"}:
-            from aiocos import client, stream  # noqa: PLC0415 - that is the point
-
-            globals().update(CosS3Client=client.CosS3Client, StreamBody=stream.StreamBody)
+        module = _LATER.get(name)
+        if module is not None:
+            globals()[name] = getattr(importlib.import_module(f"aiocos.{module}"), name)
             return globals()[name]
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

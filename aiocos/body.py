@@ -26,7 +26,7 @@ from aiocos.units import KIB
 
 PIECE: Final = 256 * KIB
 """The unit of all file and network work: larger ones cost page faults and TLS copies."""
-_SLOW_CALL_S: Final = 0.005
+SLOW_CALL_S: Final = 0.005
 _INLINE_HASH: Final = 64 * KIB
 _END: Final = object()
 
@@ -89,15 +89,15 @@ class FileWork:
         if self._threaded:
             loop = asyncio.get_running_loop()
             call = loop.run_in_executor(self._executor, lambda: function(*args, **kwargs))
-            return await (_finished(call) if self._finishes else call)
+            return await (finished(call) if self._finishes else call)
         begun = time.perf_counter()
         try:
             return function(*args, **kwargs)
         finally:
-            self._threaded = time.perf_counter() - begun > _SLOW_CALL_S
+            self._threaded = time.perf_counter() - begun > SLOW_CALL_S
 
 
-async def _finished(call: asyncio.Future[T]) -> T:
+async def finished(call: asyncio.Future[T]) -> T:
     """Await a call in a thread; when cancelled, not before the thread has let go."""
     try:
         return await asyncio.shield(call)

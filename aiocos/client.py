@@ -16,21 +16,22 @@ from aiocos.config import CosConfig
 from aiocos.errors import ClientStateError, ParameterError
 from aiocos.operations.addresses import AddressOperations
 from aiocos.operations.buckets import BucketOperations
-from aiocos.operations.copying import CopyOperations
-from aiocos.operations.multipart import MultipartOperations
 from aiocos.retry import RetryPolicy
 from aiocos.session import Session
+from aiocos.transfer.directories import DirectoryOperations
+from aiocos.transfer.manager import TransferConfig, TransferManager
 
 if TYPE_CHECKING:
     from aiocos.emulator import CosEmulator
 
 
-class CosS3Client(MultipartOperations, CopyOperations, BucketOperations, AddressOperations):
+class CosS3Client(DirectoryOperations, BucketOperations, AddressOperations):
     """Talks to COS. One client for each event loop; safe for any number of tasks.
 
     ``async with CosS3Client(config) as client``, or make one and ``await aclose()`` it:
     connections are opened by the first request. ``retry`` is a RetryPolicy, or, as in the
-    sync SDK, the number of retries.
+    sync SDK, the number of retries. ``transfers`` says how large and how many the parts of
+    transfers are; clients that are given one TransferManager share its limits.
 
     Raises, from every method:
         ParameterError: an argument cannot be right; nothing was sent.
@@ -39,13 +40,25 @@ class CosS3Client(MultipartOperations, CopyOperations, BucketOperations, Address
         TransportError: no answer, after the attempts that ``retry`` allows.
     """
 
-    def __init__(self, config: CosConfig, retry: int | RetryPolicy | None = None) -> None:
+    def __init__(
+        self,
+        config: CosConfig,
+        retry: int | RetryPolicy | None = None,
+        *,
+        transfers: TransferConfig | TransferManager | None = None,
+    ) -> None:
         if not isinstance(config, CosConfig):
             raise ParameterError(f"config must be a CosConfig, not {type(config).__name__}")
         if isinstance(retry, int):
             retry = RetryPolicy(max_attempts=retry + 1)
         if not isinstance(retry, RetryPolicy | None):
             raise ParameterError("retry must be a number of retries, or a RetryPolicy")
+        if not isinstance(transfers, TransferConfig | TransferManager | None):
+            raise ParameterError("transfers must be a TransferConfig, or a TransferManager")
+        if not isinstance(transfers, TransferManager):
+            transfers = TransferManager(transfers)
+        self.transfers = transfers
+        self._running = set()
         self._config = config
         self._policy = retry or RetryPolicy()
         self._session = Session(config, self._policy)
@@ -87,7 +100,12 @@ class CosS3Client(MultipartOperations, CopyOperations, BucketOperations, Address
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close all connections. May be called more than once."""
+        """Stop the transfers that were started, and close all connections.
+
+        May be called more than once.
+        """
+        for transfer in list(self._running):
+            await transfer.cancel()
         await self._session.close()
         local, self._local = self._local, None
         if local is not None:

@@ -9,7 +9,10 @@ CosException
     IntegrityError          length or checksum disagrees
       DamagedUploadError    COS stored other bytes than were sent
       ObjectChangedError    the object was replaced while it was being read
+      SourceChangedError    the file was written to while it was being uploaded
     AmbiguousResultError    the request may or may not have been carried out
+    TransferError           parts or files failed: .failures says why, .journal resumes
+    JournalLockedError      another transfer is at work on the same journal or file
   CosServiceError           COS refused: .status .code .message .request_id .trace_id .resource
     NotFoundError           404
     AccessDeniedError       403; SignatureError and ExpiredTokenError say more
@@ -23,8 +26,10 @@ A class means what the caller does next; one table maps codes to classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 UNKNOWN = "Unknown"
 
@@ -145,6 +150,10 @@ class ObjectChangedError(IntegrityError):
     """The object was replaced while it was being read: its bytes would have been mixed."""
 
 
+class SourceChangedError(IntegrityError):
+    """The file was written to while it was being uploaded: the object would be a mixture."""
+
+
 class AmbiguousResultError(CosClientError):
     """The answer was lost and it cannot be told whether the request was carried out.
 
@@ -154,6 +163,79 @@ class AmbiguousResultError(CosClientError):
     def __init__(self, message: str, *, next_position: int | None = None) -> None:
         super().__init__(message)
         self.next_position = next_position
+
+
+class Failure(NamedTuple):
+    """One part, file or object that failed, and why."""
+
+    name: str
+    error: Exception
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.error or type(self.error).__name__}"
+
+
+_TOLD_FAILURES = 5
+
+
+class TransferError(CosClientError):
+    """Parts or files failed; what succeeded is kept.
+
+    ``failures`` has all of them with their causes and request ids. Where ``journal`` is not
+    None, the same call goes on from there. The getters answer for the first failure.
+    """
+
+    def __init__(
+        self, message: str, *, failures: Sequence[Failure] = (), journal: Path | None = None
+    ) -> None:
+        told = "; ".join(str(failure) for failure in failures[:_TOLD_FAILURES])
+        more = len(failures) - _TOLD_FAILURES
+        told += f"; and {more} more" if more > 0 else ""
+        super().__init__(f"{message}: {told}" if told else message)
+        self.failures = tuple(failures)
+        self.journal = journal
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _remade, (type(self), self.args, self.__dict__)
+
+    @property
+    def _first(self) -> CosException | None:
+        errors = (failure.error for failure in self.failures)
+        return next((error for error in errors if isinstance(error, CosException)), None)
+
+    def get_status_code(self) -> int | str:
+        """Return the HTTP status of the first failure."""
+        return self._first.get_status_code() if self._first else UNKNOWN
+
+    def get_error_code(self) -> str:
+        """Return the code COS gave for the first failure."""
+        return self._first.get_error_code() if self._first else UNKNOWN
+
+    def get_resource_location(self) -> str:
+        """Return the address that the first failure is about."""
+        return self._first.get_resource_location() if self._first else UNKNOWN
+
+    def get_trace_id(self) -> str:
+        """Return the first failure's ``x-cos-trace-id``."""
+        return self._first.get_trace_id() if self._first else UNKNOWN
+
+    def get_request_id(self) -> str:
+        """Return the first failure's ``x-cos-request-id``."""
+        return self._first.get_request_id() if self._first else UNKNOWN
+
+
+def _remade(
+    kind: type[TransferError], args: tuple[object, ...], facts: dict[str, object]
+) -> TransferError:
+    """Make an error again from its pickle, with the message it had."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(facts)
+    return error
+
+
+class JournalLockedError(CosClientError):
+    """Another transfer, here or in another process, is at work on this journal or file."""
 
 
 @dataclass(frozen=True, slots=True)

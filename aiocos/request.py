@@ -6,11 +6,12 @@ In: what an operation decided. Out: frozen values that the session sends and dec
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from aiocos.body import Body
 from aiocos.encoding.urls import Target
+from aiocos.errors import CosException
 from aiocos.units import MIB
 
 
@@ -23,6 +24,16 @@ class Repeat(enum.Enum):
     """Look at what is there first, then send it again or take it as done."""
     NEVER = enum.auto()
     """Raise: a second time may do it twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to go on trying one request, and who is told of each repeat."""
+
+    allowed_s: float | None
+    """No attempt begins after so many seconds; None is no limit."""
+    on_repeat: Callable[[CosException, float], None]
+    """Takes the failure, and the seconds until the next attempt."""
 
 
 @dataclass(slots=True)
@@ -48,6 +59,8 @@ class Request:
     signs_query: bool = True
     body_limit: int = MIB
     """The most bytes of an answer that are read into memory."""
+    patience: Patience | None = None
+    """None: what the client's policy says."""
 
 
 @dataclass(slots=True)

@@ -21,8 +21,10 @@ from aiocos.errors import (
     CosServiceError,
     ExpiredTokenError,
     IntegrityError,
+    ObjectChangedError,
     ParameterError,
     ResponseParseError,
+    SourceChangedError,
     TransportError,
 )
 from aiocos.request import Repeat
@@ -151,6 +153,8 @@ def trouble_of(  # noqa: PLR0911 - a table
         if not error.retryable:
             return Trouble.FINAL
         return Trouble.UNKNOWN if error.sent else Trouble.NOT_SENT
+    if isinstance(error, SourceChangedError | ObjectChangedError):
+        return Trouble.FINAL
     if isinstance(error, IntegrityError):
         return Trouble.DAMAGED
     if isinstance(error, ResponseParseError):

@@ -177,7 +177,8 @@ class Session:
         """
         transport = self.transport()
         now = transport.time()
-        allowed_s = self._policy.deadline
+        patience = request.patience
+        allowed_s = self._policy.deadline if patience is None else patience.allowed_s
         if allowed_s is not None and request.is_slow:
             allowed_s = max(allowed_s, self.config.Timeouts.complete or 0.0)
         call = _Call(request, request.target, now, None if allowed_s is None else now + allowed_s)
@@ -335,6 +336,8 @@ class Session:
             raise self._final(error, call)
         call.attempts.repaired += 1
         _log.warning("%s: %s, repeating", call.request.operation, why)
+        if patience := call.request.patience:
+            patience.on_repeat(error, 0.0)
 
     async def _repeat(
         self, error: CosException, call: _Call, trouble: Trouble, delay_s: float | None = None
@@ -354,6 +357,8 @@ class Session:
         self.retries += 1
         told = (call.request.operation, attempts.made, error, delay_s)
         _log.warning("%s: attempt %d failed (%s), next in %.2f s", *told)
+        if patience := call.request.patience:
+            patience.on_repeat(error, delay_s)
         await self._sleep(delay_s)
         call.now = self.transport().time()
 

@@ -14,7 +14,7 @@ not leave this module.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import aclosing
 from typing import Any, Final
@@ -24,7 +24,8 @@ from aiohttp.client_reqrep import ClientRequest
 from aiohttp.http import HttpProcessingError
 from yarl import URL
 
-from aiocos.body import Body
+from aiocos import takeover
+from aiocos.body import Body, finished
 from aiocos.config import CosConfig, Timeouts
 from aiocos.encoding.digest import Bytes, crc64
 from aiocos.encoding.headers import canonical_headers, number
@@ -129,7 +130,9 @@ class Transport:
             raise _translate(error, sent=connection is not None, is_reused=is_reused) from error
         finally:
             self._watch.discard(limit)
-        return Exchange(connection, message, content, upload, wait, self._config.Timeouts)
+        exchange = Exchange(connection, message, content, upload, wait, self._config.Timeouts)
+        exchange.watch = self._watch
+        return exchange
 
     def _new_template(self, origin: str) -> ClientRequest:
         """Return what tells the connector where to connect; it is never sent."""
@@ -292,6 +295,8 @@ class Upload:
 class Exchange:
     """An answer whose head has arrived, and whose body is still to be read."""
 
+    watch: Watch
+
     def __init__(
         self,
         connection: Any,
@@ -337,6 +342,42 @@ class Exchange:
         if piece and not content.is_eof():
             self._meter.advance(len(piece), waited_s)
         return piece
+
+    async def receive(
+        self, size: int, take: takeover.Take, gate: Callable[[int], Awaitable[None]] | None = None
+    ) -> None:
+        """Let ``take`` have the body, which must be ``size`` bytes, as it arrives.
+
+        ``gate``, where there is one, is awaited with the size of each piece.
+
+        Raises:
+            IntegrityError: it is longer.
+            TransportError: the connection broke, or nothing came in time.
+        """
+        left = size
+        connection, content = self._connection, self._content
+        has_length = self.headers.get("Content-Length") == str(size)
+        while piece := await self.read_some():
+            left -= len(piece)
+            if left < 0:
+                raise IntegrityError(f"the body is longer than the {size} bytes announced")
+            if gate is not None:
+                await gate(len(piece))
+            if pending := take(memoryview(piece)):
+                await finished(pending)
+            if gate is not None or left <= _SMALL_READ or not has_length or content.is_eof():
+                continue
+            # Nothing may be left inside aiohttp when the connection is taken over.
+            protocol = connection.protocol
+            if content.total_bytes + left != size or protocol._reading_paused:
+                continue
+            if takeover.fits(protocol, connection.transport):
+                await takeover.receive(
+                    connection, content, left, take, self.watch, self._idle_s, self._meter
+                )
+                return
+        if left:
+            raise TransportError(f"the body ended after {size - left} of {size} bytes")
 
     async def reply(self, limit: int) -> Reply:
         """Read the body into memory, ``limit`` bytes at the most, and end the exchange.

@@ -26,6 +26,7 @@ from aiocos.operations.results import (
     BucketList,
     CommonPrefix,
     CompleteMultipartUploadResult,
+    CopyFileResult,
     CopyObjectResult,
     CopySource,
     CreateMultipartUploadResult,
@@ -34,6 +35,7 @@ from aiocos.operations.results import (
     DeleteMarker,
     DeleteObjectResult,
     DeleteObjectsResult,
+    DownloadFileResult,
     GetObjectResult,
     HeadBucketResult,
     HeadersResult,
@@ -50,8 +52,18 @@ from aiocos.operations.results import (
     ObjectHead,
     Owner,
     PutObjectResult,
+    UploadFileResult,
     Verified,
 )
+from aiocos.transfer.journal import WhenLocked
+from aiocos.transfer.limits import Priority
+from aiocos.transfer.options import (
+    CopyOptions,
+    DownloadFileOptions,
+    UploadFileOptions,
+    UploadStreamOptions,
+)
+from aiocos.transfer.progress import ProgressCallback
 
 __all__ = [
     "AppendObjectOptions",
@@ -64,8 +76,10 @@ __all__ = [
     "CompleteMultipartUploadOptions",
     "CompleteMultipartUploadResult",
     "CompletedPart",
+    "CopyFileResult",
     "CopyObjectOptions",
     "CopyObjectResult",
+    "CopyOptions",
     "CopySource",
     "CreateBucketOptions",
     "CreateMultipartUploadOptions",
@@ -78,6 +92,8 @@ __all__ = [
     "DeleteRequest",
     "DeleteTarget",
     "DeletedObject",
+    "DownloadFileOptions",
+    "DownloadFileResult",
     "GetObjectOptions",
     "GetObjectResult",
     "HeadBucketResult",
@@ -96,6 +112,8 @@ __all__ = [
     "MultipartUpload",
     "ObjectHead",
     "Owner",
+    "Priority",
+    "ProgressCallback",
     "PutObjectOptions",
     "PutObjectResult",
     "Readable",
@@ -103,7 +121,11 @@ __all__ = [
     "RestoreObjectOptions",
     "RestoreRequest",
     "StorageClassName",
+    "UploadFileOptions",
+    "UploadFileResult",
     "UploadPartCopyOptions",
     "UploadPartOptions",
+    "UploadStreamOptions",
     "Verified",
+    "WhenLocked",
 ]

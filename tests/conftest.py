@@ -8,7 +8,14 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from aiocos import CosConfig, CosS3Client, RetryPolicy, Timeouts
+from aiocos import (
+    CosConfig,
+    CosS3Client,
+    RetryPolicy,
+    Timeouts,
+    TransferConfig,
+    TransferManager,
+)
 from aiocos.emulator import CosEmulator
 
 BUCKET = "examplebucket-1250000000"
@@ -31,13 +38,18 @@ MakeClient = Callable[..., CosS3Client]
 async def make_client(emulator: CosEmulator) -> AsyncIterator[MakeClient]:
     """Makes clients of the local server, closed when the test ends.
 
-    ``retry`` is a policy; every other keyword changes the configuration.
+    ``retry`` and ``transfers`` go to the client; every other keyword changes the
+    configuration.
     """
     clients = []
 
-    def make(retry: RetryPolicy = QUICK, **changes: object) -> CosS3Client:
+    def make(
+        retry: RetryPolicy = QUICK,
+        transfers: TransferConfig | TransferManager | None = None,
+        **changes: object,
+    ) -> CosS3Client:
         config = CosConfig(**(emulator.settings() | changes))
-        clients.append(CosS3Client(config, retry=retry))
+        clients.append(CosS3Client(config, retry=retry, transfers=transfers))
         return clients[-1]
 
     yield make

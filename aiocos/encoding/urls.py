@@ -64,7 +64,10 @@ class Endpoints:
 
     def _target(self, bucket: str) -> Target:
         config = self._config
-        host = config.Domain or f"{self.full_name(bucket)}.{config.endpoint}"
+        return self._at(config.Domain or f"{self.full_name(bucket)}.{config.endpoint}")
+
+    def _at(self, host: str) -> Target:
+        config = self._config
         if config.IP is None:
             return Target(f"{config.Scheme}://{host}", host, signed_host(host))
         address = config.IP if config.Port is None else f"{config.IP}:{config.Port}"
@@ -87,6 +90,10 @@ class Endpoints:
             return f"{target.origin}/{self.full_name(bucket)}", signed_host(target.authority)
         host = target.host_header
         return f"{self._config.Scheme}://{host}", signed_host(host)
+
+    def source(self, source: Mapping[str, object]) -> Target:
+        """Return where an object that is copied from can be looked at."""
+        return self._at(self.copy_source(source).split("/", 1)[0])
 
     def copy_source(self, source: Mapping[str, object]) -> str:
         """Return the header that names the object to copy from."""

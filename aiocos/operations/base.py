@@ -14,12 +14,12 @@ from functools import partial
 from typing import Any, TypeVar, cast
 
 from aiocos.body import Body
-from aiocos.encoding.urls import key_path, raw_path
+from aiocos.encoding.urls import Target, key_path, raw_path
 from aiocos.errors import ParameterError, ResponseParseError
 from aiocos.failures import read_failure, without_secrets
 from aiocos.operations.decode import EmbeddedError
 from aiocos.operations.spec import Operation
-from aiocos.request import Repeat, Reply, Request
+from aiocos.request import Patience, Repeat, Reply, Request
 from aiocos.session import Reconcile, Session
 from aiocos.transport import Exchange
 from aiocos.units import MIB
@@ -59,12 +59,19 @@ class Operations:
         check: Check | None = None,
         reconcile: Reconcile[R] | None = None,
         repeat: Repeat | None = None,
+        patience: Patience | None = None,
+        target: Target | None = None,
     ) -> R:
-        """Send one operation and return its result; ``repeat`` overrides the table's."""
+        """Send one operation and return its result.
+
+        ``repeat`` overrides the table's, ``target`` the place that ``Bucket`` has.
+        """
         session = self._session if self._is_ready else await self._ready()
         request = self._request(
             session, operation, options, Bucket, Key, query, headers, body, repeat
         )
+        request.patience = patience
+        request.target = target or request.target
         receive = partial(_decoded, session, operation, request, check)
         return await session.send(request, receive, reconcile)
 

@@ -37,7 +37,7 @@ from aiocos.operations.results import (
     PutObjectResult,
 )
 from aiocos.operations.spec import Operation
-from aiocos.request import Repeat
+from aiocos.request import Patience, Repeat
 
 CREATE_MULTIPART_UPLOAD: Final[Operation[CreateMultipartUploadResult]] = Operation(
     name="CreateMultipartUpload",
@@ -113,6 +113,16 @@ class MultipartOperations(ObjectOperations, ListOperations):
 
         Source: COS SDK document, "Initializing a multipart upload".
         """
+        return await self._create(Bucket, Key, options)
+
+    async def _create(
+        self,
+        Bucket: str,
+        Key: str,
+        options: Mapping[str, Any],
+        patience: Patience | None = None,
+    ) -> CreateMultipartUploadResult:
+        """Begin an upload, and count the ones that may have been begun beside it."""
         lost = 0
 
         async def count_lost(error: object) -> None:
@@ -120,7 +130,12 @@ class MultipartOperations(ObjectOperations, ListOperations):
             lost += 1
 
         result = await self._invoke(
-            CREATE_MULTIPART_UPLOAD, options, Bucket=Bucket, Key=Key, reconcile=count_lost
+            CREATE_MULTIPART_UPLOAD,
+            options,
+            Bucket=Bucket,
+            Key=Key,
+            reconcile=count_lost,
+            patience=patience,
         )
         if lost:
             result["possible_orphans"] = lost
@@ -222,13 +237,41 @@ class MultipartOperations(ObjectOperations, ListOperations):
 
         Source: COS SDK document, "Completing a multipart upload".
         """
-        parts = _parts(MultipartUpload)
+        return await self._complete(Bucket, Key, UploadId, _parts(MultipartUpload), options)
+
+    async def _complete(
+        self,
+        Bucket: str,
+        Key: str,
+        UploadId: str,
+        parts: list[dict[str, Any]],
+        options: Mapping[str, Any],
+        *,
+        crc64: int | None = None,
+        customer_key: Mapping[str, Any] | None = None,
+        patience: Patience | None = None,
+    ) -> CompleteMultipartUploadResult:
+        """Join the parts; ``crc64`` is that of the whole, where it is known.
+
+        ``customer_key`` is what it takes to look at the object.
+        """
         write = partial(xml.document, "CompleteMultipartUpload", {"Part": parts}, quotes=True)
         # Ten thousand parts take 30 ms to write down: not in the event loop.
         executor = (await self._ready()).executor
         document = await asyncio.get_running_loop().run_in_executor(executor, write)
         etags = [part["ETag"] for part in parts]
         list_parts = partial(self.list_parts, Bucket, Key, UploadId, MaxParts=1)
+        settle = partial(
+            reconcile.completed,
+            self,
+            Bucket,
+            Key,
+            UploadId,
+            etags,
+            crc64,
+            customer_key or {},
+            list_parts,
+        )
         return await self._invoke(
             COMPLETE_MULTIPART_UPLOAD,
             options,
@@ -236,7 +279,8 @@ class MultipartOperations(ObjectOperations, ListOperations):
             Key=Key,
             query={"uploadId": upload_id(UploadId)},
             body=as_body(document),
-            reconcile=partial(reconcile.completed, self, Bucket, Key, UploadId, etags, list_parts),
+            reconcile=settle,
+            patience=patience,
         )
 
     async def abort_multipart_upload(

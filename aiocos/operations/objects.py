@@ -44,7 +44,7 @@ from aiocos.operations.results import (
     PutObjectResult,
 )
 from aiocos.operations.spec import Operation
-from aiocos.request import Repeat, Reply
+from aiocos.request import Patience, Repeat, Reply
 from aiocos.stream import StreamBody
 from aiocos.transport import Exchange
 
@@ -139,7 +139,18 @@ class ObjectOperations(DeleteOperations):
 
         Source: COS SDK document, "Uploading an object using simple upload".
         """
-        body = upload_body(Body, ContentLength)
+        return await self._put(Bucket, upload_body(Body, ContentLength), Key, options, EnableMD5)
+
+    async def _put(
+        self,
+        Bucket: str,
+        body: Body,
+        Key: str,
+        options: Mapping[str, Any],
+        EnableMD5: bool = False,
+        patience: Patience | None = None,
+    ) -> PutObjectResult:
+        """Store an object in one request."""
         headers = await self._md5_header(body) if EnableMD5 else None
         is_conditional = not _CONDITIONS.isdisjoint(options)
         try:
@@ -155,6 +166,7 @@ class ObjectOperations(DeleteOperations):
                 if is_conditional
                 else None,
                 repeat=Repeat.RECONCILE if is_conditional else Repeat.SAFE,
+                patience=patience,
             )
         except DamagedUploadError as error:
             await reconcile.discard_damaged(self, Bucket, Key, options, error)

@@ -140,12 +140,14 @@ async def completed(
     Key: str,
     upload_id: str,
     etags: list[str],
+    crc64_sent: int | None,
+    options: Mapping[str, Any],
     list_parts: Callable[[], Awaitable[object]],
     error: CosException,
 ) -> Settled[Any] | None:
     """Look whether the object that is there now is the one the parts make."""
-    head = await _head(client, Bucket, Key, {})
-    if head is not None and head.get("ETag", "").strip('"').lower() == multipart_etag(etags):
+    head = await _head(client, Bucket, Key, options)
+    if head is not None and is_made_of(head, etags, crc64_sent):
         place = {"Bucket": Bucket, "Key": Key}
         return Settled({**head, **place})
     try:
@@ -156,6 +158,13 @@ async def completed(
             f"the object at {Key!r} is not known to be made of its parts: look at it"
         ) from gone
     return None
+
+
+def is_made_of(head: Mapping[str, Any], etags: list[str], crc64_sent: int | None) -> bool:
+    """Whether an object is the one that these parts make."""
+    if crc64_sent is not None and "x-cos-hash-crc64ecma" in head:
+        return number(str(head["x-cos-hash-crc64ecma"])) == crc64_sent
+    return bool(head.get("ETag", "").strip('"').lower() == multipart_etag(etags))
 
 
 def multipart_etag(etags: list[str]) -> str | None:

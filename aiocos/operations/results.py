@@ -348,3 +348,37 @@ class CopySource(TypedDict):
     Endpoint: NotRequired[str]
     Appid: NotRequired[str]
     VersionId: NotRequired[str]
+
+
+UploadFileResult = TypedDict(
+    "UploadFileResult",
+    {
+        "Bucket": NotRequired[str],
+        "ETag": str,
+        "Key": NotRequired[str],
+        "Location": NotRequired[str],
+        "possible_orphans": NotRequired[int],
+        "verified": Literal["crc64", "md5", "size"],
+        "x-cos-hash-crc64ecma": NotRequired[str],
+        "x-cos-request-id": NotRequired[str],
+        "x-cos-version-id": NotRequired[str],
+    },
+)
+"""Of ``upload_file`` and ``upload_stream``: that of the request that made the object.
+
+``verified`` says by what the object was proven. ``possible_orphans`` counts uploads that may
+exist beside it, because the answer that named them was lost.
+"""
+
+
+class DownloadFileResult(ObjectHead):
+    """Of ``download_file``: the object's headers, and by what the file was proven."""
+
+    verified: Literal["crc64", "md5", "size"]
+
+
+class CopyFileResult(CopyObjectResult):
+    """Of ``copy``: that of the request that made the copy, and by what it was proven."""
+
+    verified: Literal["crc64", "md5", "size"]
+    possible_orphans: NotRequired[int]

@@ -1,0 +1,245 @@
+"""One object becomes another inside COS: in one request, or in parts that resume.
+
+In: a source. Out: the copy, proven by COS's own checksums. Every part is of the one object
+that the HEAD at the beginning saw; no byte passes through here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final, Literal
+
+from aiocos.encoding.headers import number, user_metadata
+from aiocos.encoding.urls import key_path
+from aiocos.errors import (
+    ObjectChangedError,
+    ParameterError,
+    PreconditionError,
+)
+from aiocos.operations.copying import COPY_OBJECT
+from aiocos.operations.multipart import UPLOAD_PART_COPY
+from aiocos.operations.objects import HEAD_OBJECT
+from aiocos.operations.results import CopySource
+from aiocos.session import Session
+from aiocos.transfer.download import Seen
+from aiocos.transfer.job import Operator, Terms
+from aiocos.transfer.journal import Facts, Journal, digest_of
+from aiocos.transfer.multipart import MultipartJob, Sent
+from aiocos.transfer.plan import Part, upload_plan
+from aiocos.transfer.progress import ProgressCallback
+from aiocos.transfer.upload import part_bytes
+from aiocos.transfer.workers import Lap
+from aiocos.units import MIB
+
+_SOURCE: Final = "CopySource"
+_CARRIED: Final = {
+    "CacheControl": "Cache-Control",
+    "ContentDisposition": "Content-Disposition",
+    "ContentEncoding": "Content-Encoding",
+    "ContentLanguage": "Content-Language",
+    "ContentType": "Content-Type",
+    "Expires": "Expires",
+}
+"""What a copy in one request takes along by itself, and parts do not."""
+_log: Final = logging.getLogger("aiocos")
+
+
+class ObjectCopy(MultipartJob[dict[str, Any]]):
+    """``copy``."""
+
+    operation = "copy"
+
+    def __init__(
+        self,
+        client: Operator,
+        Bucket: str,
+        Key: str,
+        CopySource: CopySource,
+        *,
+        CopyStatus: Literal["Copy", "Replaced"],
+        PartSize: int | None,
+        MAXThread: int | None,
+        progress_callback: ProgressCallback | None,
+        terms: Terms,
+        options: Mapping[str, Any],
+    ) -> None:
+        if CopyStatus not in {"Copy", "Replaced"}:
+            raise ParameterError(f"CopyStatus is {CopyStatus!r}, and must be Copy or Replaced")
+        super().__init__(
+            client,
+            Bucket,
+            Key,
+            terms=terms,
+            options=options,
+            MAXThread=MAXThread,
+            progress_callback=progress_callback,
+        )
+        self._source = CopySource
+        self._status = CopyStatus
+        self._part_size = part_bytes(PartSize, self.config.copy_part_mib)
+        self._seen: Seen
+        self._head: Mapping[str, Any]
+        self._header = ""
+
+    async def _run(self, session: Session) -> dict[str, Any]:
+        try:
+            return await self._once(session)
+        except ObjectChangedError as error:
+            _log.warning("copy to %s starts over: %s", self.key, error)
+            self.progress.tell("retried", cause=error)
+            return await self._once(session)
+
+    async def _once(self, session: Session) -> dict[str, Any]:
+        self._head = await self._look(session)
+        self._seen = seen = Seen(self._head)
+        source: Any = dict(self._source)
+        if seen.version is not None:
+            source["VersionId"] = seen.version
+        self._header = session.endpoints.copy_source(source)
+        self.progress.consumed, self.progress.total = 0, seen.size
+        self.progress.tell("started")
+        if seen.size < self.config.copy_single_mib * MIB:
+            return await self._in_one()
+        identity = self._identity(session)
+        async with self.journalled(session, identity) as journal:
+            return await self._in_parts(session, journal, identity)
+
+    async def _look(self, session: Session) -> Mapping[str, Any]:
+        """Return the source's headers; conditions on the source are met, or raise here."""
+        options = {
+            name.removeprefix(_SOURCE): value
+            for name, value in self.options.items()
+            if name.startswith(_SOURCE)
+        }
+        if version := self._source.get("VersionId"):
+            options["VersionId"] = version
+        head: Any = await self.client._invoke(
+            HEAD_OBJECT,
+            options,
+            Bucket=self.bucket,
+            Key=self._source["Key"],
+            patience=self.patience(),
+            target=session.endpoints.source(self._source),
+        )
+        return head  # type: ignore[no-any-return]
+
+    @property
+    def _pin(self) -> dict[str, str]:
+        return {} if self._seen.etag is None else {"CopySourceIfMatch": self._seen.etag}
+
+    async def _in_one(self) -> dict[str, Any]:
+        async with self.share.slot(0):
+            try:
+                copied = await self.client._invoke(
+                    COPY_OBJECT,
+                    {**_without_conditions(self.options), **self._pin},
+                    Bucket=self.bucket,
+                    Key=self.key,
+                    headers={
+                        "x-cos-copy-source": self._header,
+                        "x-cos-metadata-directive": self._status,
+                    },
+                    patience=self.patience(),
+                )
+            except PreconditionError as error:
+                raise self._changed(error) from error
+        result: dict[str, Any] = {**copied}
+        result["verified"] = await self._proven(result)
+        self.progress.advance(self._seen.size)
+        self.progress.tell("verified", verified=result["verified"])
+        return result
+
+    async def _proven(self, result: Mapping[str, Any]) -> str:
+        """Compare the checksum of the copy with that of the source."""
+        told = result.get("x-cos-hash-crc64ecma") or result.get("CRC64") or ""
+        stored = number(str(told))
+        if stored is None or self._seen.crc64 is None:
+            head = await self.client.head_object(self.bucket, self.key, **self._look_options())
+            if head.get("ETag") != result.get("ETag"):
+                return "size"  # somebody has replaced it since
+            stored = number(str(head.get("x-cos-hash-crc64ecma", "")))
+            if head.get("Content-Length") != str(self._seen.size):
+                raise await self._damaged(result, f"{head.get('Content-Length')} bytes")
+        if stored is None or self._seen.crc64 is None:
+            return "size"
+        if stored != self._seen.crc64:
+            raise await self._damaged(result, f"CRC-64 {stored}, from {self._seen.crc64}")
+        return "crc64"
+
+    async def _in_parts(
+        self, session: Session, journal: Journal | None, identity: Facts
+    ) -> dict[str, Any]:
+        seen = self._seen
+        header = {**identity, "source": seen.facts(), "options": digest_of(self.options)}
+        self._reset()
+        try:
+            plan = await self.open_upload(
+                journal, header, partial(upload_plan, seen.size), self._part_size
+            )
+            await self.drain(self.missing(plan), self._copy_part)
+            return await self.complete(session, seen.crc64)
+        except BaseException as error:
+            self.is_given_up |= isinstance(error, ObjectChangedError)
+            await self.give_up(error)
+            raise
+
+    async def _copy_part(self, lap: Lap[Part]) -> None:
+        part = lap.item
+        options = _without_conditions(self.picked(UPLOAD_PART_COPY.accepts))
+        span = f"bytes={part.offset}-{part.offset + part.size - 1}"
+        async with self.share.slot(0):
+            try:
+                result = await self.client._invoke(
+                    UPLOAD_PART_COPY,
+                    {**options, **self._pin},
+                    Bucket=self.bucket,
+                    Key=self.key,
+                    query={"partNumber": str(part.number), "uploadId": str(self.upload_id)},
+                    headers={
+                        "x-cos-copy-source": self._header,
+                        "x-cos-copy-source-range": span,
+                    },
+                    patience=self.patience(lap),
+                )
+            except PreconditionError as error:
+                raise self._changed(error) from error
+        self.progress.advance(part.size)
+        await self.done(part, Sent(part.size, result["ETag"], None))
+
+    def _changed(self, error: PreconditionError) -> Exception:
+        if error.status != 412 or "ForbidOverwrite" in self.options:
+            return error
+        return ObjectChangedError(
+            f"{self._source['Key']!r} was replaced while it was being copied to {self.key!r}"
+        )
+
+    def _create_options(self) -> dict[str, Any]:
+        """What the new object is to have: the source's metadata, unless it is replaced."""
+        given = super()._create_options()
+        if self._status == "Replaced":
+            return given
+        carried: dict[str, Any] = {
+            keyword: self._head[header]
+            for keyword, header in _CARRIED.items()
+            if header in self._head
+        }
+        if metadata := user_metadata(self._head):
+            carried["Metadata"] = metadata
+        return {**carried, **given}
+
+    def _identity(self, session: Session) -> Facts:
+        return {
+            "operation": self.operation,
+            "endpoint": session.endpoints.bucket(self.bucket).host,
+            "bucket": self.bucket,
+            "key": key_path(self.key),
+            "from": session.endpoints.copy_source(self._source),
+            "status": self._status,
+        }
+
+
+def _without_conditions(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options without the conditions on the source, which the HEAD has met."""
+    return {name: value for name, value in options.items() if not name.startswith(f"{_SOURCE}If")}

@@ -1,0 +1,339 @@
+"""An object becomes a local file: in one request, or in ranges that resume.
+
+In: a key. Out: the file, every byte proven before it has its name; or a typed error, and what
+was at the destination before. All ranges are of the one object that the HEAD at the
+beginning saw.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from aiocos.body import PIECE
+from aiocos.encoding.digest import md5_of_etag
+from aiocos.encoding.headers import number
+from aiocos.encoding.urls import key_path, simplifies_to_nothing
+from aiocos.errors import (
+    IntegrityError,
+    ObjectChangedError,
+    ParameterError,
+    PreconditionError,
+    ResponseParseError,
+    TransportError,
+)
+from aiocos.operations.checks import MAX_PARTS, whole_number
+from aiocos.operations.decode import refuse_stranger
+from aiocos.operations.objects import GET_OBJECT, HEAD_OBJECT
+from aiocos.operations.options import Conditions
+from aiocos.request import Request
+from aiocos.session import Session
+from aiocos.transfer.job import Job, Operator, Terms
+from aiocos.transfer.journal import Facts, Journal
+from aiocos.transfer.multipart import Sent, combined
+from aiocos.transfer.plan import Part, Plan, download_plan, whole
+from aiocos.transfer.progress import ProgressCallback
+from aiocos.transfer.sink import PartFile, Span
+from aiocos.transfer.upload import part_bytes
+from aiocos.transfer.workers import Lap
+from aiocos.transport import Exchange
+from aiocos.units import KIB, MIB
+
+_PROGRESS: Final = 64 * KIB
+"""A part that got this far before it broke off may break off as often again."""
+_log: Final = logging.getLogger("aiocos")
+
+
+class Seen:
+    """The object that is downloaded: what tells it from every other."""
+
+    def __init__(self, head: Mapping[str, str]) -> None:
+        size = number(head.get("Content-Length", ""))
+        if size is None:
+            raise ResponseParseError("the answer to a HEAD has no Content-Length")
+        self.size = size
+        self.etag = head.get("ETag")
+        version = head.get("x-cos-version-id")
+        self.version = None if version == "null" else version
+        self.crc64 = number(head.get("x-cos-hash-crc64ecma", ""))
+        is_opaque = any(name.startswith("x-cos-server-side-encryption") for name in head)
+        is_appended = head.get("x-cos-object-type") == "appendable"
+        self.md5 = None if is_opaque or is_appended else md5_of_etag(self.etag or "")
+
+    def facts(self) -> Facts:
+        """Return it as a journal has it."""
+        return {"etag": self.etag, "version": self.version, "size": self.size, "crc64": self.crc64}
+
+
+class FileDownload(Job[dict[str, Any]]):
+    """``download_file``."""
+
+    operation = "download"
+
+    def __init__(
+        self,
+        client: Operator,
+        Bucket: str,
+        Key: str,
+        DestFilePath: str | os.PathLike[str],
+        *,
+        PartSize: int | None,
+        MAXThread: int | None,
+        EnableCRC: bool,
+        progress_callback: ProgressCallback | None,
+        terms: Terms,
+        options: Mapping[str, Any],
+        known: Mapping[str, str] | None = None,
+    ) -> None:
+        """``known`` is what a HEAD would say, where a listing has said it."""
+        options = dict(options)
+        checks_key = options.pop("KeySimplifyCheck", True)
+        self._max_parts = whole_number(options.pop("MaxPartCount", MAX_PARTS), "MaxPartCount", 1)
+        if checks_key and simplifies_to_nothing(key_path(Key)):
+            raise ParameterError(f"Key {Key!r} simplifies to the bucket itself; see get_object")
+        if "Range" in options:
+            raise ParameterError("download_file takes no Range: get_object does")
+        super().__init__(
+            client,
+            Bucket,
+            Key,
+            terms=terms,
+            options=options,
+            MAXThread=MAXThread,
+            progress_callback=progress_callback,
+        )
+        self._target = _target(DestFilePath)
+        self._part_size = part_bytes(PartSize, self.config.download_part_mib)
+        self._reads_back = EnableCRC
+        self._known = known
+        self._seen: Seen
+        self._file: PartFile
+        self._session: Session
+        self._got: dict[int, Sent] = {}
+
+    async def _run(self, session: Session) -> dict[str, Any]:
+        self._session = session
+        try:
+            return await self._once(session)
+        except IntegrityError as error:
+            # Replaced while it was read, or damaged on the way: once more, from the start.
+            _log.warning("download of %s starts over: %s", self.key, error)
+            self.progress.tell("retried", cause=error)
+            self._known = None
+            return await self._once(session)
+
+    async def _once(self, session: Session) -> dict[str, Any]:
+        head = self._known or await self._look()
+        self._seen = seen = Seen(head)
+        self.progress.consumed, self.progress.total = 0, seen.size
+        self.progress.tell("started")
+        is_one = seen.size <= max(self.config.single_mib * MIB, self._part_size)
+        if is_one or seen.etag is None:
+            verified = await self._to_file(whole(seen.size), None, {})
+        else:
+            identity = self._identity(session)
+            async with self.journalled(session, identity) as journal:
+                plan = download_plan(seen.size, self._part_size, self._max_parts)
+                verified = await self._to_file(plan, journal, identity)
+        return {**head, "verified": verified}
+
+    async def _look(self) -> Mapping[str, str]:
+        options = self.picked(HEAD_OBJECT.accepts, GET_OBJECT.accepts)
+        options.pop("TrafficLimit", None)
+        head: Any = await self.client._invoke(
+            HEAD_OBJECT, options, Bucket=self.bucket, Key=self.key, patience=self.patience()
+        )
+        return head  # type: ignore[no-any-return]
+
+    async def _to_file(self, plan: Plan, journal: Journal | None, identity: Facts) -> str:
+        """Bring every part, prove the whole, publish it."""
+        self._got = {}
+        self._file = file = await PartFile.open(
+            self._target,
+            self._session.executor,
+            self.terms.WhenLocked,
+            lambda: self.progress.tell("waiting"),
+        )
+        is_published = False
+        try:
+            plan = await self._begin(plan, journal, identity)
+            await self.drain((part for part in plan if part.number not in self._got), self._fetch)
+            verified = await self._prove(plan)
+            self.progress.tell("verified", verified=verified)
+            await file.publish()
+            is_published = True
+        except BaseException as error:
+            if isinstance(error, IntegrityError):
+                self.is_given_up = True
+            if not is_published and (journal is None or self.is_given_up):
+                file.discard()
+            raise
+        finally:
+            file.close()
+        return verified
+
+    async def _begin(self, plan: Plan, journal: Journal | None, identity: Facts) -> Plan:
+        """Go on with what is on disk, as far as the journal knows and its checksums prove."""
+        if journal is None:
+            await self._file.reserve(plan.size)
+            return plan
+        header = {**identity, "object": self._seen.facts()}
+        if journal.header is not None:
+            restored = await self._restore(journal, header)
+            if restored is not None:
+                self.progress.tell("resumed")
+                return restored
+        await self._file.reserve(plan.size)
+        await journal.begin({**header, "part_size": plan.part_size})
+        return plan
+
+    async def _restore(self, journal: Journal, header: Facts) -> Plan | None:
+        old = dict(journal.header or {})
+        part_size = old.pop("part_size", None)
+        old.pop("aiocos", None)
+        if old != header:
+            await journal.set_aside("the object is another one now")
+            return None
+        try:
+            if type(part_size) is not int or part_size < 1:
+                raise ValueError("no part size")  # noqa: TRY301 - as every other fault of it
+            plan = Plan(self._seen.size, part_size, max(1, -(-self._seen.size // part_size)))
+            recorded = {fact["part"]: int(fact["crc64"]) for fact in journal.facts}
+            parts = [plan.part(number) for number in recorded if 1 <= number <= plan.count]
+        except (KeyError, TypeError, ValueError):
+            await journal.set_aside("it makes no sense")
+            return None
+        if await self._file.length() != plan.size:
+            return None
+        for part in parts:
+            if await self._file.crc64(part) == recorded[part.number]:
+                self._got[part.number] = Sent(part.size, "", recorded[part.number])
+                self.progress.advance(part.size)
+        return plan
+
+    # -- one part ------------------------------------------------------------
+
+    async def _fetch(self, lap: Lap[Part]) -> None:
+        """Bring one part, from where it broke off if it does."""
+        part, session = lap.item, self._session
+        span = self._file.span(part, self.progress)
+        request = self._request(part, lap)
+        receive = partial(self._receive, request, part, span)
+        async with self.share.slot(PIECE):
+            while True:
+                before = span.received
+                try:
+                    await session.send(request, receive)
+                    break
+                except TransportError:
+                    if span.received - before < _PROGRESS:
+                        raise
+                except PreconditionError as error:
+                    if error.status != 412:
+                        raise
+                    raise ObjectChangedError(
+                        f"{self.key!r} was replaced while it was being downloaded"
+                    ) from error
+        self._got[part.number] = Sent(part.size, "", span.crc64)
+        if self.journal is not None:
+            await self.journal.record({"part": part.number, "crc64": str(span.crc64)})
+        self.progress.tell("part", part=part.number, size=part.size)
+
+    def _request(self, part: Part, lap: Lap[Part]) -> Request:
+        seen = self._seen
+        options = self.picked(GET_OBJECT.accepts)
+        for name in Conditions.__annotations__:
+            options.pop(name, None)
+        if seen.etag is not None:
+            options["IfMatch"] = seen.etag
+        if seen.version is not None:
+            options["VersionId"] = seen.version
+        client = self.client
+        request = client._request(self._session, GET_OBJECT, options, self.bucket, self.key)
+        if part.size < seen.size:
+            _ask_for(request, part.offset, part.offset + part.size - 1)
+        request.patience = self.patience(lap)
+        return request
+
+    async def _receive(self, request: Request, part: Part, span: Span, exchange: Exchange) -> None:
+        """Check that an answer holds the bytes asked for, then write them."""
+        self._check(request, span, exchange)
+        gate = self.share.send if self.share.is_limited else None
+        try:
+            await exchange.receive(span.left, span.take, gate)
+        except IntegrityError:
+            span.restart()
+            raise
+        finally:
+            if span.left < self._seen.size and span.left:
+                _ask_for(request, span.offset, part.offset + part.size - 1)
+
+    def _check(self, request: Request, span: Span, exchange: Exchange) -> None:
+        headers, seen = exchange.headers, self._seen
+        refuse_stranger(headers)
+        if seen.etag is not None and headers.get("ETag", seen.etag) != seen.etag:
+            raise ObjectChangedError(f"{self.key!r} was replaced while it was being downloaded")
+        if (asked := request.headers.get("Range")) is None:
+            expected = {str(seen.size), None}
+            if exchange.status != 200 or headers.get("Content-Length") not in expected:
+                raise IntegrityError(
+                    f"asked for {seen.size} bytes, but the answer (HTTP {exchange.status}) has "
+                    f"{headers.get('Content-Length')}"
+                )
+            return
+        told = headers.get("Content-Range", "")
+        last = span.offset + span.left - 1
+        if exchange.status != 206 or told != f"bytes {span.offset}-{last}/{seen.size}":
+            raise IntegrityError(
+                f"asked for {asked} of {seen.size}, but the answer (HTTP {exchange.status}, "
+                f"Content-Range {told!r}) is not that: something on the way ignores ranges"
+            )
+
+    # -- the whole -----------------------------------------------------------
+
+    async def _prove(self, plan: Plan) -> str:
+        """Compare what was received with what COS says it has; return by what."""
+        seen = self._seen
+        parts = [self._got[part.number] for part in plan]
+        loop = asyncio.get_running_loop()
+        received = await loop.run_in_executor(self._session.executor, combined, parts)
+        if seen.crc64 is not None and seen.crc64 != received:
+            raise IntegrityError(
+                f"{self.key!r}: received CRC-64 {received}, but COS has {seen.crc64}: bytes were "
+                "lost or changed on the way"
+            )
+        if self._reads_back:
+            on_disk = await self._file.crc64(Part(1, 0, seen.size))
+            if on_disk != received:
+                raise IntegrityError(f"{self._file.path} does not hold what was written to it")
+        if seen.crc64 is not None:
+            return "crc64"
+        if seen.md5 is None:
+            return "size"
+        if (md5 := await self._file.md5(seen.size)) != seen.md5:
+            raise IntegrityError(f"{self.key!r}: received MD5 {md5}, but the ETag is {seen.etag}")
+        return "md5"
+
+    def _identity(self, session: Session) -> Facts:
+        return {
+            "operation": self.operation,
+            "endpoint": session.endpoints.bucket(self.bucket).host,
+            "bucket": self.bucket,
+            "key": key_path(self.key),
+            "path": os.fsdecode(self._target),
+        }
+
+
+def _ask_for(request: Request, first: int, last: int) -> None:
+    request.headers = {**request.headers, "Range": f"bytes={first}-{last}"}
+
+
+def _target(path: object) -> Path:
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+        raise ParameterError(f"DestFilePath must be a path, not {path!r}")
+    return Path(os.path.abspath(path))

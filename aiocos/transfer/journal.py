@@ -1,0 +1,293 @@
+"""What of a transfer is done, on disk, for whoever goes on after this process.
+
+In: facts, one after the other. Out: a file of JSON Lines that is whole after any cut: the
+header says which transfer it belongs to, each further line is one fact, and every line ends
+with its own CRC-64. The format is described in ``journal.md`` beside this module.
+
+A journal helps to skip work and never decides what is true: parts are looked up at COS, bytes
+on disk are proven by their checksum. It holds no secret.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from aiocos import files
+from aiocos.body import finished
+from aiocos.encoding.digest import crc64
+from aiocos.errors import CosClientError, JournalLockedError
+
+VERSION: Final = 1
+SUFFIX: Final = ".jsonl"
+Facts = Mapping[str, Any]
+WhenLocked = Literal["wait", "fail"]
+
+_CHECK: Final = re.compile(rb',"check":"([0-9a-f]{16})"\}')
+_CHECK_LENGTH: Final = len(b',"check":"0123456789abcdef"}')
+_MAX_BYTES: Final = 64 * 1024 * 1024
+_FSYNC_EVERY_S: Final = 0.25
+_LOOK_AGAIN_S: Final = 0.1
+_log: Final = logging.getLogger("aiocos")
+
+
+def default_directory() -> Path:
+    """Return where journals are kept: the user's state directory."""
+    home = os.environ.get("XDG_STATE_HOME", "")
+    if not os.path.isabs(home):
+        is_mac = sys.platform == "darwin"
+        home = os.path.expanduser("~/Library/Application Support" if is_mac else "~/.local/state")
+    return Path(home, "aiocos", "transfers")
+
+
+def place_of(directory: Path | None, identity: Facts) -> Path:
+    """Return where the journal of a transfer is: the same for each attempt at it."""
+    name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+    return (directory or default_directory()) / f"{name}{SUFFIX}"
+
+
+def digest_of(options: Facts) -> str:
+    """Return what tells two sets of options apart, and does not tell what they are."""
+    text = json.dumps(options, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class Journal:
+    """The journal of one transfer, open and locked."""
+
+    def __init__(self, path: Path, file: int, executor: Executor) -> None:
+        self.path = path
+        self.header: Facts | None = None
+        """Of an earlier attempt; None where there was none, or none that can be used."""
+        self.facts: list[Facts] = []
+        self._file = file
+        self._executor = executor
+        self._syncing: asyncio.Future[None] | None = None
+        self._synced_at = 0.0
+
+    @classmethod
+    async def open(
+        cls,
+        path: Path,
+        executor: Executor,
+        when_locked: WhenLocked = "wait",
+        on_wait: Callable[[], None] = lambda: None,
+    ) -> Journal:
+        """Open the journal at ``path``, made where it is missing, for this transfer alone.
+
+        Raises:
+            JournalLockedError: another transfer holds it, and ``when_locked`` is ``fail``.
+            CosClientError: there can be no journal here.
+        """
+        file = await locked(path, 0o600, executor, when_locked, on_wait, prepare=_make_directory)
+        journal = cls(path, file, executor)
+        try:
+            await journal._in_thread(journal._load)
+        except BaseException:
+            os.close(file)
+            raise
+        return journal
+
+    # -- writing -------------------------------------------------------------
+
+    async def begin(self, header: Facts) -> None:
+        """Start anew: forget what was there, and write down which transfer this is."""
+        self.facts = []
+        self.header = header
+        await self._in_thread(self._restart, header)
+
+    async def record(self, fact: Facts) -> None:
+        """Add one fact; it is on disk at the latest a quarter of a second after the next."""
+        self._write(fact)
+        loop = asyncio.get_running_loop()
+        if self._syncing is not None and self._syncing.done():
+            self._syncing.result()
+            self._syncing = None
+        if self._syncing is None and loop.time() - self._synced_at >= _FSYNC_EVERY_S:
+            self._synced_at = loop.time()
+            self._syncing = loop.run_in_executor(self._executor, os.fsync, self._file)
+
+    async def close(self) -> None:
+        """Keep the journal for the next attempt, durably, and let others have it."""
+        await self._settle()
+        try:
+            await self._in_thread(os.fsync, self._file)
+        finally:
+            os.close(self._file)
+
+    async def remove(self) -> None:
+        """The transfer is done: there is nothing to go on with."""
+        await self._settle()
+        await self._in_thread(_remove, self.path)
+        os.close(self._file)
+
+    async def _settle(self) -> None:
+        if self._syncing is not None:
+            syncing, self._syncing = self._syncing, None
+            await finished(syncing)
+
+    async def _in_thread(self, function: Callable[..., None], *args: Any) -> None:
+        loop = asyncio.get_running_loop()
+        await finished(loop.run_in_executor(self._executor, function, *args))
+
+    def _restart(self, header: Facts) -> None:
+        os.ftruncate(self._file, 0)
+        self._write({"aiocos": VERSION, **header})
+        os.fsync(self._file)
+        files.sync_directory(self.path.parent)
+
+    def _write(self, fact: Facts) -> None:
+        # A cut line would hide the ones behind it: what cannot be written whole is removed.
+        end = os.lseek(self._file, 0, os.SEEK_END)
+        line = memoryview(_line(fact))
+        try:
+            while line:
+                line = line[os.write(self._file, line) :]
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, end)
+            raise
+
+    # -- reading -------------------------------------------------------------
+
+    def _load(self) -> None:
+        """Read what an earlier attempt left; what makes no sense is set aside."""
+        size = os.fstat(self._file).st_size
+        if size == 0:
+            return
+        try:
+            content = os.pread(self._file, min(size, _MAX_BYTES + 1), 0)
+            lines, whole_bytes = _read(content)
+        except ValueError as error:
+            self._set_aside(str(error))
+            return
+        # Behind a torn line nothing could be added.
+        os.ftruncate(self._file, whole_bytes)
+        self.header, self.facts = lines[0], lines[1:]
+
+    def _set_aside(self, reason: str) -> None:
+        """Keep a journal that cannot be used under another name, once, and begin an empty one."""
+        aside = self.path.with_name(f"{self.path.name}.corrupt")
+        _log.warning("journal %s cannot be used (%s): the transfer starts over", self.path, reason)
+        self.path.replace(aside)
+        file = files.open_locked(self.path, 0o600)
+        if file is None:
+            raise JournalLockedError(f"another transfer has just taken over {self.path}")
+        os.close(self._file)
+        self._file = file
+
+    async def set_aside(self, reason: str) -> None:
+        """Do not go on with what an earlier attempt left."""
+        await self._in_thread(self._set_aside, reason)
+        self.header, self.facts = None, []
+
+
+def _line(fact: Facts) -> bytes:
+    text = json.dumps(fact, separators=(",", ":"), ensure_ascii=True).encode()
+    return b'%b,"check":"%016x"}\n' % (text[:-1], crc64(text))
+
+
+def _read(content: bytes) -> tuple[list[Facts], int]:
+    """Return the lines, and how many bytes of them are whole.
+
+    Raises:
+        ValueError: it is not a journal of this version.
+    """
+    if len(content) > _MAX_BYTES:
+        raise ValueError("too large")
+    lines: list[Facts] = []
+    whole_bytes = 0
+    *complete, _torn = content.split(b"\n")
+    for line in complete:
+        lines.append(_fact(line))
+        whole_bytes += len(line) + 1
+    if not lines:
+        raise ValueError("the first line is cut")
+    if lines[0].get("aiocos") != VERSION:
+        raise ValueError("another version")
+    return lines, whole_bytes
+
+
+def _fact(line: bytes) -> Facts:
+    match = _CHECK.fullmatch(line[-_CHECK_LENGTH:])
+    text = line[:-_CHECK_LENGTH] + b"}"
+    if match is None or int(match[1], 16) != crc64(text):
+        raise ValueError("a line is damaged")
+    try:
+        fact = json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    if not isinstance(fact, dict):
+        raise ValueError("a line is not an object")  # noqa: TRY004 - a wrong file, not a wrong call
+    return fact
+
+
+def _make_directory(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    files.sync_directory(path.parent)
+
+
+async def locked(
+    path: Path,
+    mode: int,
+    executor: Executor,
+    when_locked: WhenLocked,
+    on_wait: Callable[[], None],
+    prepare: Callable[[Path], None] = lambda path: None,
+) -> int:
+    """Open a file that one transfer at a time may hold.
+
+    Raises:
+        JournalLockedError: another one holds it, and ``when_locked`` is ``fail``.
+        CosClientError: it cannot be opened.
+    """
+    loop = asyncio.get_running_loop()
+    is_waiting = False
+
+    def take() -> int | None:
+        prepare(path)
+        return files.open_locked(path, mode)
+
+    while True:
+        taking = loop.run_in_executor(executor, take)
+        try:
+            file = await finished(taking)
+        except asyncio.CancelledError:
+            _close_taken(taking)
+            raise
+        except OSError as error:
+            raise CosClientError(f"cannot open {path}: {error.strerror}") from error
+        if file is not None:
+            return file
+        if when_locked == "fail":
+            raise JournalLockedError(
+                f"another transfer, here or in another process, is at work on {path}: wait for it, "
+                "or call with WhenLocked='wait'"
+            )
+        if not is_waiting:
+            is_waiting = True
+            _log.info("waiting for the transfer that is at work on %s", path)
+            on_wait()
+        await asyncio.sleep(_LOOK_AGAIN_S)
+
+
+def _close_taken(taking: asyncio.Future[int | None]) -> None:
+    """Close a file whose opening was not waited for."""
+    if taking.done() and not taking.cancelled() and taking.exception() is None:
+        file = taking.result()
+        if file is not None:
+            os.close(file)

@@ -1,0 +1,89 @@
+"""The limits that transfers share, and the defaults they begin with.
+
+In: a TransferConfig. Out: a TransferManager that one client has, or several share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from aiocos.errors import ParameterError
+from aiocos.transfer.limits import Limits, Priority, Share
+from aiocos.units import GIB, MIB
+
+_MAX_PART_MIB: Final = 5 * GIB // MIB
+_PRIORITIES: Final = frozenset({"high", "normal", "low"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferConfig:
+    """Limits for all transfers of a manager, and the defaults of each."""
+
+    single_mib: int = 20
+    """Up to this size, in MiB, a file goes up or comes down in one request."""
+    copy_single_mib: int = 5 * 1024
+    """Below this size, in MiB, COS copies an object in one request."""
+    upload_part_mib: int = 1
+    """``PartSize`` of an upload that names none, in MiB."""
+    download_part_mib: int = 20
+    copy_part_mib: int = 10
+    stream_part_mib: int = 10
+    requests: int = 48
+    """Requests at a time, of all transfers. A client has 64 connections, if not more: what
+    is left is for its other calls."""
+    held_mib: int = 256
+    """Memory, in MiB, that the parts under way may hold."""
+    bytes_per_s: float | None = None
+    """Bandwidth of all transfers together; None is no limit."""
+    part_timeout_s: float | None = 600.0
+    """How long one part may take with its repeats, in seconds."""
+    abort_timeout_s: float = 30.0
+    """How long a failed transfer may take to abort its upload, in seconds."""
+    journal_dir: str | Path | None = None
+    """Where journals are kept; None is the user's state directory."""
+
+    def __post_init__(self) -> None:
+        for name in ("upload_part_mib", "download_part_mib", "copy_part_mib", "stream_part_mib"):
+            if not 1 <= getattr(self, name) <= _MAX_PART_MIB:
+                raise ParameterError(f"TransferConfig({name}=) must be 1 to {_MAX_PART_MIB} MiB")
+        for name in ("single_mib", "copy_single_mib"):
+            if not 0 <= getattr(self, name) <= _MAX_PART_MIB:
+                raise ParameterError(f"TransferConfig({name}=) must be 0 to {_MAX_PART_MIB} MiB")
+        for name in ("requests", "held_mib"):
+            if getattr(self, name) < 1:
+                raise ParameterError(f"TransferConfig({name}=) must be 1 or more")
+        for name in ("bytes_per_s", "part_timeout_s", "abort_timeout_s"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ParameterError(f"TransferConfig({name}=) must be more than 0, or None")
+
+
+class TransferManager:
+    """Bounds for the transfers of every client that is given it, in one event loop.
+
+    ``CosS3Client(config, transfers=manager)``; a client that is given none has its own.
+    """
+
+    def __init__(self, config: TransferConfig | None = None) -> None:
+        self.config = config or TransferConfig()
+        self._limits = Limits(
+            self.config.requests, self.config.held_mib * MIB, self.config.bytes_per_s
+        )
+
+    def share(self, priority: Priority = "normal") -> Share:
+        """Return a new transfer's share of the limits."""
+        if priority not in _PRIORITIES:
+            raise ParameterError(f"Priority is {priority!r}, and must be high, normal or low")
+        return Share(self._limits, priority)
+
+    @property
+    def requests(self) -> int:
+        """Requests under way."""
+        return self._limits.requests
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory that parts under way hold, in bytes."""
+        return self._limits.held_bytes

@@ -1,0 +1,292 @@
+"""From a plan to an object: create, the parts, complete, prove.
+
+In: a plan, and in each kind of transfer the way a part gets to COS. Out: the object, or an
+upload that the next call goes on with. On the way back from a journal COS's own list of
+parts decides what is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+from aiocos.encoding.digest import combine
+from aiocos.encoding.headers import number
+from aiocos.errors import CosException, DamagedUploadError, NotFoundError
+from aiocos.operations import reconcile
+from aiocos.operations.multipart import COMPLETE_MULTIPART_UPLOAD, CREATE_MULTIPART_UPLOAD
+from aiocos.operations.objects import HEAD_OBJECT
+from aiocos.operations.results import ListedPart
+from aiocos.session import Session
+from aiocos.transfer.job import Job, bounded
+from aiocos.transfer.journal import Facts, Journal
+from aiocos.transfer.plan import Part, Plan
+
+R = TypeVar("R")
+
+_GONE: Final = "NoSuchUpload"
+_STATE: Final = frozenset({"source", "options"})
+"""What of a journal's header may change between two attempts at one transfer."""
+
+
+class Sent(NamedTuple):
+    """A part that COS has."""
+
+    size: int
+    etag: str
+    crc64: int | None
+    """None where COS made the part itself."""
+
+
+class MultipartJob(Job[R], Generic[R]):
+    """A transfer that ends in ``complete_multipart_upload``."""
+
+    upload_id: str | None = None
+
+    def _reset(self) -> None:
+        self.sent: dict[int, Sent] = {}
+        self.upload_id = None
+        self.possible_orphans = 0
+
+    # -- begin, or go on -----------------------------------------------------
+
+    async def open_upload(
+        self, journal: Journal | None, header: Facts, plan_of: Callable[[int], Plan], wish: int
+    ) -> Plan:
+        """Go on with the upload of the journal, or begin one of parts of ``wish`` bytes.
+
+        The part size of the journal wins: other parts would not fit those that are there.
+        """
+        if journal is not None and journal.header is not None:
+            plan = await self._from_journal(journal, header, plan_of)
+            if plan is not None:
+                return plan
+        self._reset()
+        self.progress.consumed = 0
+        plan = plan_of(wish)
+        if journal is not None:
+            await journal.begin({**header, "part_size": plan.part_size})
+        created = await self.client._create(
+            self.bucket, self.key, self._create_options(), self.patience()
+        )
+        self.upload_id = created["UploadId"]
+        self.possible_orphans = created.get("possible_orphans", 0)
+        if journal is not None:
+            orphans = {"possible_orphans": self.possible_orphans} if self.possible_orphans else {}
+            await journal.record({"upload_id": self.upload_id, **orphans})
+        return plan
+
+    async def _from_journal(
+        self, journal: Journal, header: Facts, plan_of: Callable[[int], Plan]
+    ) -> Plan | None:
+        """Return the plan of the journal if its upload can go on."""
+        old = dict(journal.header or {})
+        part_size = old.pop("part_size", None)
+        old.pop("aiocos", None)
+        try:
+            if type(part_size) is not int or part_size < 1:
+                raise ValueError("no part size")  # noqa: TRY301 - as every other fault of it
+            plan = plan_of(part_size)
+            upload_id, recorded = _recorded(journal.facts, plan)
+        except (KeyError, TypeError, ValueError, CosException):
+            await journal.set_aside("it makes no sense")
+            return None
+        if old != dict(header):
+            await journal.set_aside("it is about another state of the source, or other options")
+            is_same_place = all(old.get(k) == v for k, v in header.items() if k not in _STATE)
+            if is_same_place and upload_id is not None:
+                # The same journal's own upload, of bytes that are no longer wanted.
+                await self._abort(upload_id)
+            return None
+        if upload_id is None:
+            return None
+        self._reset()
+        try:
+            await self._take_stock(upload_id, plan, recorded)
+        except NotFoundError as error:
+            if error.code != _GONE:
+                raise
+            if len(recorded) < plan.count:
+                return None
+            # It may have been completed, and the process ended before it was told.
+            self.sent = recorded
+        self.upload_id = upload_id
+        self.progress.consumed = sum(sent.size for sent in self.sent.values())
+        self.progress.tell("resumed")
+        return plan
+
+    async def _take_stock(self, upload_id: str, plan: Plan, recorded: Mapping[int, Sent]) -> None:
+        """Find out which parts COS has, and that they are the right ones."""
+        async for listed in self.client.iter_parts(self.bucket, self.key, upload_id):
+            number = int(listed["PartNumber"])
+            if number > plan.count:
+                continue
+            part = plan.part(number)
+            if int(listed["Size"]) != part.size:
+                continue
+            known = recorded.get(number)
+            if known is None or _bare(known.etag) != _bare(listed["ETag"]):
+                known = await self._look_at(part, listed)
+            if known is not None:
+                self.sent[number] = known
+
+    async def _look_at(self, part: Part, listed: ListedPart) -> Sent | None:
+        """Return what is known of a part that the journal lacks; None: send it again."""
+        return None
+
+    def missing(self, plan: Plan) -> Iterable[Part]:
+        """Return the parts that COS does not have."""
+        return (part for part in plan if part.number not in self.sent)
+
+    async def done(self, part: Part, sent: Sent) -> None:
+        """Note that COS has a part."""
+        self.sent[part.number] = sent
+        if self.journal is not None:
+            crc = {} if sent.crc64 is None else {"crc64": str(sent.crc64)}
+            fact = {"part": part.number, "size": sent.size, "etag": sent.etag, **crc}
+            await self.journal.record(fact)
+        self.progress.tell("part", part=part.number, size=part.size)
+
+    # -- the end -------------------------------------------------------------
+
+    async def complete(self, session: Session, crc64: int | None = None) -> dict[str, Any]:
+        """Join the parts and prove the object; ``crc64`` is the one it must have, if known.
+
+        Raises:
+            DamagedUploadError: the object is not what was sent; it was deleted again.
+        """
+        assert self.upload_id is not None  # noqa: S101 - open_upload went before
+        numbers = sorted(self.sent)
+        sent = [self.sent[part] for part in numbers]
+        if crc64 is None:
+            loop = asyncio.get_running_loop()
+            crc64 = await loop.run_in_executor(session.executor, combined, sent)
+        parts = [{"PartNumber": part, "ETag": self.sent[part].etag} for part in numbers]
+        result: dict[str, Any] = {
+            **await self.client._complete(
+                self.bucket,
+                self.key,
+                self.upload_id,
+                parts,
+                self.picked(COMPLETE_MULTIPART_UPLOAD.accepts),
+                crc64=crc64,
+                customer_key=self._look_options(),
+                patience=self.patience(),
+            )
+        }
+        self.upload_id = None
+        result["verified"] = await self._verify(result, sent, crc64)
+        self.progress.tell("verified", verified=result["verified"])
+        if self.possible_orphans:
+            result["possible_orphans"] = self.possible_orphans
+        return result
+
+    async def _verify(self, result: Mapping[str, Any], sent: list[Sent], crc64: int | None) -> str:
+        """Return how the object was proven."""
+        stored = number(str(result.get("x-cos-hash-crc64ecma", "")))
+        if stored is not None and crc64 is not None:
+            if stored == crc64 or stored == await self._recount():
+                return "crc64"
+            raise await self._damaged(result, f"CRC-64 {stored}, but {crc64} was sent")
+        etags = [part.etag for part in sent]
+        if str(result.get("ETag", "")).strip('"').lower() == reconcile.multipart_etag(etags):
+            return "md5"
+        head = await self.client.head_object(self.bucket, self.key, **self._look_options())
+        if head.get("ETag") != result.get("ETag"):
+            return "size"  # somebody has replaced it since: each part was proven by itself
+        stored = number(str(head.get("x-cos-hash-crc64ecma", "")))
+        if stored is not None and crc64 is not None:
+            if stored != crc64:
+                raise await self._damaged(result, f"CRC-64 {stored}, but {crc64} was sent")
+            return "crc64"
+        size = sum(part.size for part in sent)
+        if head.get("Content-Length") != str(size):
+            raise await self._damaged(result, f"{head.get('Content-Length')} of {size} bytes")
+        return "size"
+
+    async def _recount(self) -> int | None:
+        """Return the CRC-64 of the source, read again: a journal may have had a wrong one."""
+        return None
+
+    async def _damaged(self, result: Mapping[str, Any], difference: str) -> DamagedUploadError:
+        error = DamagedUploadError(
+            f"COS made an object of {difference}: it is not what was sent",
+            headers={name: str(value) for name, value in result.items()},
+        )
+        await reconcile.discard_damaged(
+            self.client, self.bucket, self.key, self._look_options(), error
+        )
+        self.is_given_up = True
+        return error
+
+    async def give_up(self, error: BaseException) -> None:
+        """After a failure: leave the upload for the next call, or abort it."""
+        if self.upload_id is None:
+            return
+        if self.journal is None:
+            await bounded(self._abort(self.upload_id))
+        elif self.terms.abort_on_error and isinstance(error, Exception):
+            await bounded(self._abort(self.upload_id), self.config.abort_timeout_s)
+            self.is_given_up = True
+
+    async def _abort(self, upload_id: str) -> None:
+        try:
+            await self.client.abort_multipart_upload(self.bucket, self.key, upload_id)
+        except NotFoundError:
+            return
+
+    # -- options -------------------------------------------------------------
+
+    def _create_options(self) -> dict[str, Any]:
+        return self.picked(CREATE_MULTIPART_UPLOAD.accepts)
+
+    def _look_options(self) -> Any:
+        """What it takes to look at the object: the customer's key."""
+        return {
+            name: value
+            for name, value in self.picked(HEAD_OBJECT.accepts).items()
+            if name.startswith("SSECustomer")
+        }
+
+
+def combined(parts: Iterable[Sent]) -> int | None:
+    """Return the CRC-64 of parts that follow one another; None where one is unknown."""
+    crc = 0
+    for part in parts:
+        if part.crc64 is None:
+            return None
+        crc = combine(crc, part.crc64, part.size)
+    return crc
+
+
+def _bare(etag: str) -> str:
+    return etag.strip('"').lower()
+
+
+def _recorded(facts: Iterable[Facts], plan: Plan) -> tuple[str | None, dict[int, Sent]]:
+    """Return the upload id and the parts that a journal tells of.
+
+    Raises:
+        KeyError, TypeError, ValueError: it cannot be right.
+    """
+    upload_id: str | None = None
+    sent: dict[int, Sent] = {}
+    for fact in facts:
+        if "upload_id" in fact:
+            upload_id = _text(fact["upload_id"])
+            continue
+        part_number = fact["part"]
+        if type(part_number) is not int or not 1 <= part_number <= plan.count:
+            raise ValueError(part_number)
+        if fact["size"] != plan.part(part_number).size:
+            raise ValueError(fact["size"])
+        crc = int(fact["crc64"]) if "crc64" in fact else None
+        sent[part_number] = Sent(fact["size"], _text(fact["etag"]), crc)
+    return upload_id, sent
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError(value)
+    return value

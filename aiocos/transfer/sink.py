@@ -1,0 +1,191 @@
+"""The local file of a download: a temporary file until every byte is proven.
+
+In: bytes for offsets, in any order. Out: the destination, complete and durable, or untouched.
+The temporary file stands beside the destination under a name that depends on it alone, and
+is locked: two downloads to one destination never write at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from aiocos import files
+from aiocos.body import SLOW_CALL_S, finished
+from aiocos.encoding.digest import crc64
+from aiocos.transfer.journal import WhenLocked, locked
+from aiocos.transfer.plan import Part
+from aiocos.transfer.progress import Progress
+from aiocos.units import MIB
+
+R = TypeVar("R")
+
+_NO_RESERVING: Final = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
+
+
+class PartFile:
+    """The temporary file of one download, open and locked."""
+
+    def __init__(self, target: Path, path: Path, file: int, executor: Executor) -> None:
+        self.target, self.path = target, path
+        self.file = file
+        self.executor = executor
+        self.is_slow = False
+        """Whether a write took so long that the rest go to a thread."""
+
+    @classmethod
+    async def open(
+        cls,
+        target: Path,
+        executor: Executor,
+        when_locked: WhenLocked,
+        on_wait: Callable[[], None],
+    ) -> PartFile:
+        """Open the temporary file of a destination.
+
+        Raises:
+            JournalLockedError: another download to it is under way.
+            CosClientError: it cannot be opened.
+            FileExistsError: at the destination is something that is not a regular file.
+        """
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(executor, files.check_target, target)
+        path = files.fixed_beside(target)
+        file = await locked(path, 0o666, executor, when_locked, on_wait)
+        return cls(target, path, file, executor)
+
+    async def length(self) -> int:
+        """Return how long the file is now."""
+        return os.fstat(self.file).st_size
+
+    async def reserve(self, size: int) -> None:
+        """Empty the file and set room for ``size`` bytes aside: a full disk is known now."""
+        await self._in_thread(_reserve, self.file, size)
+
+    def span(self, part: Part, progress: Progress) -> Span:
+        """Return where the bytes of one part go."""
+        return Span(self, part, progress)
+
+    async def crc64(self, part: Part) -> int:
+        """Return the CRC-64 of what is on disk."""
+        return await self._in_thread(_crc64, self.file, part.offset, part.size)
+
+    async def md5(self, size: int) -> str:
+        """Return the MD5 of what is on disk, in hex."""
+        return await self._in_thread(_md5, self.file, size)
+
+    async def publish(self) -> None:
+        """Give the file its name, durably: the data, the name, the directory."""
+        await self._in_thread(files.publish, self.file, self.path, self.target)
+
+    def discard(self) -> None:
+        """Remove the file, unless it has its name already."""
+        if files.is_at(os.fstat(self.file), self.path):
+            files.discard(self.path)
+
+    def close(self) -> None:
+        """Let others have the destination."""
+        os.close(self.file)
+
+    async def _in_thread(self, function: Callable[..., R], *args: Any) -> R:
+        loop = asyncio.get_running_loop()
+        return await finished(loop.run_in_executor(self.executor, function, *args))
+
+
+class Span:
+    """Takes the bytes of one part, in order."""
+
+    def __init__(self, owner: PartFile, part: Part, progress: Progress) -> None:
+        self._owner = owner
+        self._part = part
+        self._progress = progress
+        self.received = 0
+        self.crc64 = 0
+
+    @property
+    def left(self) -> int:
+        """Bytes that are still to come."""
+        return self._part.size - self.received
+
+    @property
+    def offset(self) -> int:
+        """Where in the object the next byte is from."""
+        return self._part.offset + self.received
+
+    def restart(self) -> None:
+        """Forget what was received: it cannot be trusted."""
+        self._progress.advance(-self.received)
+        self.received = self.crc64 = 0
+
+    def take(self, piece: memoryview) -> asyncio.Future[None] | None:
+        """Write bytes, in a thread where the disk is slow; None: it is done."""
+        owner = self._owner
+        crc = crc64(piece, self.crc64)
+        if owner.is_slow:
+            loop = asyncio.get_running_loop()
+            writing = loop.run_in_executor(owner.executor, _write, owner.file, piece, self.offset)
+            writing.add_done_callback(partial(self._written, len(piece), crc))
+            return writing
+        begun = time.perf_counter()
+        _write(owner.file, piece, self.offset)
+        owner.is_slow = time.perf_counter() - begun > SLOW_CALL_S
+        self._advance(len(piece), crc)
+        return None
+
+    def _written(self, size: int, crc: int, writing: asyncio.Future[None]) -> None:
+        if not writing.cancelled() and writing.exception() is None:
+            self._advance(size, crc)
+
+    def _advance(self, size: int, crc: int) -> None:
+        self.received += size
+        self.crc64 = crc
+        self._progress.advance(size)
+
+
+def _write(file: int, piece: memoryview, offset: int) -> None:
+    while piece:
+        written = os.pwrite(file, piece, offset)
+        if not written:
+            raise OSError(errno.EIO, "the disk takes no more bytes")
+        piece = piece[written:]
+        offset += written
+
+
+def _reserve(file: int, size: int) -> None:
+    os.ftruncate(file, 0)
+    if not size:
+        return
+    try:
+        os.posix_fallocate(file, 0, size)
+    except OSError as error:
+        if error.errno not in _NO_RESERVING:
+            raise
+        os.ftruncate(file, size)
+
+
+def _crc64(file: int, offset: int, size: int) -> int:
+    crc, end = 0, offset + size
+    while offset < end:
+        piece = os.pread(file, min(MIB, end - offset), offset)
+        if not piece:
+            break
+        crc = crc64(piece, crc)
+        offset += len(piece)
+    return crc
+
+
+def _md5(file: int, size: int) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    offset = 0
+    while piece := os.pread(file, min(MIB, size - offset), offset):
+        digest.update(piece)
+        offset += len(piece)
+    return digest.hexdigest()

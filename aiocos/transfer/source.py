@@ -1,0 +1,191 @@
+"""The local file of an upload: the same file from the first byte to the last.
+
+In: a path. Out: Bodies, one for each part, that read their bytes when they are sent and no
+sooner. Whether the file is still the one that the upload began with is looked at behind
+every part, before its last byte leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import stat
+from collections.abc import AsyncGenerator
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from aiocos.body import PIECE, Body, FileWork
+from aiocos.encoding.digest import Bytes, crc64
+from aiocos.errors import ParameterError, SourceChangedError
+from aiocos.transfer.limits import Share
+from aiocos.transfer.plan import Part
+from aiocos.transfer.progress import Progress
+from aiocos.units import MIB
+
+_YIELD_EVERY: Final = 16
+"""Pieces between two looks at the rest of the event loop, where a socket never fills."""
+
+
+class Identity(NamedTuple):
+    """What tells whether a file is still the same."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+    device: int
+
+    @classmethod
+    def of(cls, facts: os.stat_result) -> Identity:
+        """Return the identity of an open file."""
+        return cls(facts.st_size, facts.st_mtime_ns, facts.st_ino, facts.st_dev)
+
+
+class SourceFile:
+    """A file that is being uploaded, open for reading."""
+
+    def __init__(self, path: Path, file: int, executor: Executor) -> None:
+        self.path = path
+        self.identity = Identity.of(os.fstat(file))
+        self.work = FileWork(executor)
+        self._executor = executor
+        self._file = file
+
+    @classmethod
+    async def open(cls, path: str | os.PathLike[str], executor: Executor) -> SourceFile:
+        """Open a regular file.
+
+        Raises:
+            ParameterError: it cannot be read, or is not a regular file.
+        """
+        work = FileWork(executor)
+        try:
+            file = await work.run(_open, os.fspath(path))
+        except (OSError, ValueError, TypeError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise ParameterError(f"cannot read {path}: {reason}") from error
+        return cls(_absolute(path), file, executor)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._file)
+
+    @property
+    def size(self) -> int:
+        """In bytes, when the upload began."""
+        return self.identity.size
+
+    def check(self) -> None:
+        """Raise if the file is no longer what it was.
+
+        Raises:
+            SourceChangedError: its size, time or place on disk is another.
+        """
+        if Identity.of(os.fstat(self._file)) != self.identity:
+            raise SourceChangedError(
+                f"{self.path} was changed while it was being uploaded: nothing was completed; "
+                "upload it again when nobody writes to it"
+            )
+
+    async def read(self, size: int, offset: int) -> bytes:
+        """Return some of ``size`` bytes, at least one."""
+        piece = await self.work.run(os.pread, self._file, size, offset)
+        if not piece:
+            self.check()
+            raise SourceChangedError(f"{self.path} ends before its {self.size} bytes")
+        return piece
+
+    async def digests(self, part: Part) -> tuple[str, int]:
+        """Read a part and return its MD5, in hex, and its CRC-64."""
+        md5, crc = hashlib.md5(usedforsecurity=False), 0
+        loop = asyncio.get_running_loop()
+        offset, end = part.offset, part.offset + part.size
+        while offset < end:
+            piece = await self.read(min(MIB, end - offset), offset)
+            offset += len(piece)
+            crc = crc64(piece, crc)
+            await loop.run_in_executor(self._executor, md5.update, piece)
+        self.check()
+        return md5.hexdigest(), crc
+
+
+def _absolute(path: str | os.PathLike[str]) -> Path:
+    return Path(path).absolute()
+
+
+def _open(path: str) -> int:
+    # Not to wait for a writer, if it is a FIFO.
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise ValueError("it is not a regular file")
+    return file
+
+
+class PartBody(Body):
+    """The bytes of one part, on their way; counted again from the start in each attempt."""
+
+    def __init__(self, size: int, progress: Progress, share: Share) -> None:
+        self.size = size
+        self._progress = progress
+        self._share = share
+        self._counted = 0
+
+    def _restart(self) -> None:
+        self._progress.advance(-self._counted)
+        self._counted = 0
+
+    async def _passed(self, count: int) -> None:
+        self._counted += count
+        self._progress.advance(count)
+        if self._share.is_limited:
+            await self._share.send(count)
+
+
+class FilePart(PartBody):
+    """A part of a file."""
+
+    def __init__(self, source: SourceFile, part: Part, progress: Progress, share: Share) -> None:
+        super().__init__(part.size, progress, share)
+        self._source = source
+        self._part = part
+
+    async def pieces(self, executor: Executor) -> AsyncGenerator[Bytes, None]:
+        """Read the part in steps; the last one only when the file is still the same."""
+        self._restart()
+        source, part = self._source, self._part
+        offset, end = part.offset, part.offset + part.size
+        if offset == end:
+            source.check()
+        turns = 0
+        while offset < end:
+            piece = await source.read(min(PIECE, end - offset), offset)
+            offset += len(piece)
+            if offset >= end:
+                source.check()
+            turns += 1
+            if turns % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+            await self._passed(len(piece))
+            yield piece
+
+    async def md5(self, executor: Executor) -> bytes:
+        """Read the part once more and return its MD5."""
+        digest, _ = await self._source.digests(self._part)
+        return bytes.fromhex(digest)
+
+
+class MemoryPart(PartBody):
+    """A part of a stream, held in memory until COS has it."""
+
+    def __init__(self, held: list[bytes], progress: Progress, share: Share) -> None:
+        super().__init__(sum(map(len, held)), progress, share)
+        self._held = held
+
+    async def pieces(self, executor: Executor) -> AsyncGenerator[Bytes, None]:
+        """Give what is held, without a copy."""
+        self._restart()
+        for piece in self._held:
+            await self._passed(len(piece))
+            yield piece

@@ -1,0 +1,233 @@
+"""A stream of unknown length becomes an object: some parts in memory, never all of them.
+
+In: whatever ``put_object`` takes as a body. Out: the object, proven. A part is filled up
+whatever the stream gives at a time; only an empty read is the end. A stream cannot be read
+twice, so nothing is resumed: on failure the upload is aborted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AsyncExitStack, aclosing
+from typing import Any, Final, NamedTuple
+
+from aiocos.body import as_body
+from aiocos.encoding.digest import Bytes
+from aiocos.errors import IntegrityError, ParameterError
+from aiocos.operations.checks import MAX_PARTS, MAX_PUT_BYTES, whole_number
+from aiocos.operations.decode import check_stored
+from aiocos.operations.multipart import UPLOAD_PART
+from aiocos.request import Reply
+from aiocos.session import Session
+from aiocos.transfer.job import Operator, Terms
+from aiocos.transfer.multipart import MultipartJob, Sent
+from aiocos.transfer.plan import Part
+from aiocos.transfer.progress import ProgressCallback
+from aiocos.transfer.source import MemoryPart
+from aiocos.transfer.upload import part_bytes
+from aiocos.transfer.workers import Lap
+from aiocos.transport import Exchange
+
+_DOUBLE_FROM: Final = 4000
+_DOUBLE_EVERY: Final = 1000
+
+
+class HeldPart(NamedTuple):
+    """A part that was read, and the memory that it holds until COS has it."""
+
+    number: int
+    pieces: list[bytes]
+    slot: AsyncExitStack
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return sum(map(len, self.pieces))
+
+    def __str__(self) -> str:
+        return f"part {self.number}"
+
+
+def growing_size(base: int, number: int) -> int:
+    """Return the size of a part of a stream: from the 5,001st on it doubles every 1,000.
+
+    Ten thousand parts then hold 67,000 times the size of the first one.
+    """
+    doublings = max(0, (number - 1 - _DOUBLE_FROM) // _DOUBLE_EVERY)
+    return min(base << doublings, MAX_PUT_BYTES)
+
+
+class StreamUpload(MultipartJob[dict[str, Any]]):
+    """``upload_stream``."""
+
+    operation = "upload"
+
+    def __init__(
+        self,
+        client: Operator,
+        Bucket: str,
+        Key: str,
+        Body: object,
+        *,
+        PartSize: int | None,
+        MAXThread: int | None,
+        EnableMD5: bool,
+        progress_callback: ProgressCallback | None,
+        terms: Terms,
+        options: Mapping[str, Any],
+    ) -> None:
+        options = dict(options)
+        length = options.pop("ContentLength", None)
+        if "ContentMD5" in options:
+            raise ParameterError("ContentMD5 of a stream cannot be compared: give EnableMD5")
+        super().__init__(
+            client,
+            Bucket,
+            Key,
+            terms=terms,
+            options=options,
+            MAXThread=MAXThread,
+            progress_callback=progress_callback,
+        )
+        size = None if length is None else whole_number(length, "ContentLength", 0)
+        self._body = as_body(Body, size=size)
+        self._part_size = part_bytes(PartSize, self.config.stream_part_mib)
+        if self._body.size is not None:
+            self._part_size = max(self._part_size, -(-self._body.size // MAX_PARTS))
+        self._enable_md5 = EnableMD5
+        self._read_bytes = 0
+
+    async def _run(self, session: Session) -> dict[str, Any]:
+        self._reset()
+        self.progress.total = self._body.size or 0
+        self.progress.tell("started")
+        async with aclosing(self._body.pieces(session.executor)) as pieces:
+            parts = self._parts(_Cutter(pieces))
+            async with aclosing(parts):
+                first = await anext(parts)
+                try:
+                    is_whole = first.size < self._part_size
+                    if is_whole:
+                        return await self._in_one(first)
+                    created = await self.client._create(
+                        self.bucket, self.key, self._create_options(), self.patience()
+                    )
+                except BaseException:
+                    await first.slot.aclose()
+                    raise
+                self.upload_id = created["UploadId"]
+                self.possible_orphans = created.get("possible_orphans", 0)
+                return await self._in_parts(session, first, parts)
+
+    async def _in_one(self, first: HeldPart) -> dict[str, Any]:
+        async with first.slot:
+            self._check_promise()
+            self.progress.total = first.size
+            lap = Lap(first, 0)
+            body = MemoryPart(first.pieces, self.progress, self.share)
+            result: dict[str, Any] = {
+                **await self.client._put(
+                    self.bucket, body, self.key, self.options, self._enable_md5, self.patience(lap)
+                )
+            }
+        self.progress.tell("verified", verified=result["verified"])
+        return result
+
+    async def _in_parts(
+        self, session: Session, first: HeldPart, rest: AsyncGenerator[HeldPart, None]
+    ) -> dict[str, Any]:
+        try:
+            await self.drain(_chained(first, rest), self._send)
+            return await self.complete(session)
+        except BaseException as error:
+            await first.slot.aclose()
+            await self.give_up(error)
+            raise
+
+    async def _parts(self, cutter: _Cutter) -> AsyncGenerator[HeldPart, None]:
+        """Read one part after the other, each only when there is memory for it."""
+        number = 0
+        while not cutter.is_over:
+            number += 1
+            if number > MAX_PARTS:
+                raise ParameterError(
+                    f"the stream is longer than {self._read_bytes} bytes, and {MAX_PARTS} parts "
+                    "hold no more: give a larger PartSize"
+                )
+            size = growing_size(self._part_size, number)
+            async with AsyncExitStack() as stack:
+                await stack.enter_async_context(self.share.slot(size))
+                pieces = await cutter.take(size)
+                self._read_bytes += sum(map(len, pieces))
+                self.progress.total = max(self.progress.total, self._read_bytes)
+                if not pieces and number > 1:
+                    break
+                slot = stack.pop_all()
+            yield HeldPart(number, pieces, slot)
+        self._check_promise()
+
+    def _check_promise(self) -> None:
+        promised = self._body.size
+        if promised is not None and self._read_bytes != promised:
+            raise IntegrityError(f"Body gave {self._read_bytes} of its {promised} bytes")
+
+    async def _send(self, lap: Lap[HeldPart]) -> None:
+        held, crc = lap.item, 0
+
+        async def check(reply: Reply, exchange: Exchange) -> None:
+            nonlocal crc
+            await check_stored(reply, exchange)
+            crc = exchange.upload.crc64
+
+        async with held.slot:
+            body = MemoryPart(held.pieces, self.progress, self.share)
+            result = await self.client._invoke(
+                UPLOAD_PART,
+                self.picked(UPLOAD_PART.accepts),
+                Bucket=self.bucket,
+                Key=self.key,
+                query={"partNumber": str(held.number), "uploadId": str(self.upload_id)},
+                headers=await self.client._md5_header(body) if self._enable_md5 else None,
+                body=body,
+                check=check,
+                patience=self.patience(lap),
+            )
+            await self.done(Part(held.number, 0, held.size), Sent(held.size, result["ETag"], crc))
+
+
+class _Cutter:
+    """Cuts a stream into lengths, whatever lengths it comes in."""
+
+    def __init__(self, pieces: AsyncGenerator[Bytes, None]) -> None:
+        self._pieces = pieces
+        self._rest = b""
+        self.is_over = False
+
+    async def take(self, size: int) -> list[bytes]:
+        """Return the next ``size`` bytes, fewer only at the end."""
+        taken: list[bytes] = []
+        left = size
+        while left:
+            piece = self._rest or await self._next()
+            if not piece:
+                self.is_over = True
+                break
+            taken.append(piece[:left])
+            self._rest = piece[left:]
+            left -= len(taken[-1])
+        return taken
+
+    async def _next(self) -> bytes:
+        async for piece in self._pieces:
+            if piece:
+                # A copy, unless it cannot change: many readers fill one buffer again.
+                return bytes(piece)
+        return b""
+
+
+async def _chained(
+    first: HeldPart, rest: AsyncGenerator[HeldPart, None]
+) -> AsyncIterator[HeldPart]:
+    yield first
+    async for part in rest:
+        yield part

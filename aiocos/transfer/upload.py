@@ -1,0 +1,190 @@
+"""A local file becomes an object: in one request, or in parts that resume.
+
+In: a path. Out: the object, proven; or a typed error, and a journal for the next call. Each
+part is read while it is sent and never held whole.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+from base64 import b64encode
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final
+
+from aiocos.body import PIECE
+from aiocos.encoding.urls import key_path
+from aiocos.errors import ParameterError
+from aiocos.operations.checks import MAX_PUT_BYTES, whole_number
+from aiocos.operations.decode import check_stored
+from aiocos.operations.multipart import UPLOAD_PART
+from aiocos.operations.options import BodyChecks, RequestLimits
+from aiocos.operations.results import ListedPart
+from aiocos.request import Reply
+from aiocos.session import Session
+from aiocos.transfer.job import Operator, Terms
+from aiocos.transfer.journal import Facts, Journal, digest_of
+from aiocos.transfer.multipart import MultipartJob, Sent
+from aiocos.transfer.plan import Part, upload_plan, whole
+from aiocos.transfer.progress import ProgressCallback
+from aiocos.transfer.source import FilePart, SourceFile
+from aiocos.transfer.workers import Lap
+from aiocos.transport import Exchange
+from aiocos.units import MIB
+
+MAX_PART_MIB: Final = MAX_PUT_BYTES // MIB
+HELD: Final = 2 * PIECE
+"""What a part that is read while it is sent holds: a piece, and one in the socket's queue."""
+_NOT_SHAPING: Final = frozenset({*BodyChecks.__annotations__, *RequestLimits.__annotations__})
+
+
+class FileUpload(MultipartJob[dict[str, Any]]):
+    """``upload_file``."""
+
+    operation = "upload"
+
+    def __init__(
+        self,
+        client: Operator,
+        Bucket: str,
+        Key: str,
+        LocalFilePath: str | os.PathLike[str],
+        *,
+        PartSize: int | None,
+        MAXThread: int | None,
+        EnableMD5: bool,
+        progress_callback: ProgressCallback | None,
+        terms: Terms,
+        options: Mapping[str, Any],
+    ) -> None:
+        super().__init__(
+            client,
+            Bucket,
+            Key,
+            terms=terms,
+            options={**_content_type(LocalFilePath), **options},
+            MAXThread=MAXThread,
+            progress_callback=progress_callback,
+        )
+        self._path = LocalFilePath
+        self._part_size = part_bytes(PartSize, self.config.upload_part_mib)
+        self._enable_md5 = EnableMD5
+        self._source: SourceFile
+
+    async def _run(self, session: Session) -> dict[str, Any]:
+        self._source = source = await SourceFile.open(self._path, session.executor)
+        try:
+            await self._check_promises(source)
+            self.progress.consumed, self.progress.total = 0, source.size
+            self.progress.tell("started")
+            if source.size <= max(self.config.single_mib * MIB, self._part_size):
+                return await self._in_one(source)
+            identity = self._identity(session, source)
+            async with self.journalled(session, identity) as journal:
+                return await self._in_parts(session, source, journal, identity)
+        finally:
+            source.close()
+
+    async def _check_promises(self, source: SourceFile) -> None:
+        """Compare the file with the length and the MD5 that the caller gave for it."""
+        self.options = dict(self.options)
+        length = self.options.pop("ContentLength", None)
+        if length is not None and whole_number(length, "ContentLength", 0) != source.size:
+            raise ParameterError(f"ContentLength is {length}, but the file has {source.size} bytes")
+        promised = self.options.pop("ContentMD5", None)
+        if promised is not None:
+            md5, _ = await source.digests(Part(1, 0, source.size))
+            if b64encode(bytes.fromhex(md5)).decode() != promised:
+                raise ParameterError("ContentMD5 is not the MD5 of the file")
+
+    async def _in_one(self, source: SourceFile) -> dict[str, Any]:
+        lap = Lap(whole(source.size).part(1), 0)
+        body = FilePart(source, lap.item, self.progress, self.share)
+        async with self.share.slot(HELD):
+            result: dict[str, Any] = {
+                **await self.client._put(
+                    self.bucket, body, self.key, self.options, self._enable_md5, self.patience(lap)
+                )
+            }
+        self.progress.tell("verified", verified=result["verified"])
+        return result
+
+    async def _in_parts(
+        self, session: Session, source: SourceFile, journal: Journal | None, identity: Facts
+    ) -> dict[str, Any]:
+        header = {
+            **identity,
+            "source": source.identity._asdict(),
+            "options": digest_of({k: v for k, v in self.options.items() if k not in _NOT_SHAPING}),
+        }
+        self._reset()
+        try:
+            plan = await self.open_upload(
+                journal, header, partial(upload_plan, source.size), self._part_size
+            )
+            await self.drain(self.missing(plan), self._send)
+            source.check()
+            return await self.complete(session)
+        except BaseException as error:
+            await self.give_up(error)
+            raise
+
+    async def _send(self, lap: Lap[Part]) -> None:
+        """Send one part, and compare what COS stored with what left."""
+        part, crc = lap.item, 0
+        body = FilePart(self._source, part, self.progress, self.share)
+
+        async def check(reply: Reply, exchange: Exchange) -> None:
+            nonlocal crc
+            await check_stored(reply, exchange)
+            crc = exchange.upload.crc64
+
+        async with self.share.slot(HELD):
+            headers = await self.client._md5_header(body) if self._enable_md5 else None
+            result = await self.client._invoke(
+                UPLOAD_PART,
+                self.picked(UPLOAD_PART.accepts),
+                Bucket=self.bucket,
+                Key=self.key,
+                query={"partNumber": str(part.number), "uploadId": str(self.upload_id)},
+                headers=headers,
+                body=body,
+                check=check,
+                patience=self.patience(lap),
+            )
+        await self.done(part, Sent(part.size, result["ETag"], crc))
+
+    async def _look_at(self, part: Part, listed: ListedPart) -> Sent | None:
+        """Read a part that COS has and the journal lacks: is it this one?"""
+        md5, crc = await self._source.digests(part)
+        etag = listed["ETag"]
+        return Sent(part.size, etag, crc) if etag.strip('"').lower() == md5 else None
+
+    async def _recount(self) -> int | None:
+        _, crc = await self._source.digests(Part(1, 0, self._source.size))
+        return crc
+
+    def _identity(self, session: Session, source: SourceFile) -> Facts:
+        return {
+            "operation": self.operation,
+            "endpoint": session.endpoints.bucket(self.bucket).host,
+            "bucket": self.bucket,
+            "key": key_path(self.key),
+            "path": os.fsdecode(source.path),
+        }
+
+
+def part_bytes(PartSize: int | None, default_mib: int) -> int:
+    """Return the size of parts in bytes."""
+    if PartSize is None:
+        return default_mib * MIB
+    return whole_number(PartSize, "PartSize", 1, MAX_PART_MIB) * MIB
+
+
+def _content_type(path: str | os.PathLike[str]) -> dict[str, str]:
+    try:
+        guessed, _ = mimetypes.guess_type(os.fspath(path))
+    except TypeError:
+        raise ParameterError(f"LocalFilePath must be a path, not {path!r}") from None
+    return {} if guessed is None else {"ContentType": guessed}

@@ -1,0 +1,51 @@
+"""Uploads that were left: made, listed, and as COS tells of them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from aiocos.emulator import FaultRule
+from tests.conftest import BUCKET
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+
+async def begin(client, emulator, key, *, ago=2 * DAY, parts=()):
+    """Begin an upload some time ago, with parts of these sizes, and leave it."""
+    emulator.clock.advance(seconds=-ago.total_seconds())
+    upload = (await client.create_multipart_upload(BUCKET, key))["UploadId"]
+    for number, size in enumerate(parts, start=1):
+        await client.upload_part(BUCKET, key, bytes(size), number, upload)
+    emulator.clock.advance(seconds=ago.total_seconds())
+    emulator.forget_requests()
+    return upload
+
+
+async def left(client, **options):
+    return [upload async for upload in client.iter_incomplete_uploads(BUCKET, **options)]
+
+
+def listing(*uploads, truncated=False):
+    """What COS answers with these uploads: key, id and time of each."""
+    lines = "".join(
+        f"<Upload><Key>{key}</Key><UploadId>{identity}</UploadId>"
+        f"<Initiated>{begun}</Initiated></Upload>"
+        for key, identity, begun in uploads
+    )
+    following = ""
+    if truncated:
+        key, identity, _ = uploads[-1]
+        following = (
+            f"<NextKeyMarker>{key}</NextKeyMarker>"
+            f"<NextUploadIdMarker>{identity}</NextUploadIdMarker>"
+        )
+    return (
+        f"<ListMultipartUploadsResult><IsTruncated>{str(truncated).lower()}</IsTruncated>"
+        f"{following}{lines}</ListMultipartUploadsResult>"
+    )
+
+
+def listed_page(emulator, number, page):
+    """Let the page of this number be what is given."""
+    emulator.add_fault(FaultRule(operation="ListMultipartUploads", nth=number, body=page))
