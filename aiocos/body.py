@@ -18,7 +18,8 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import aclosing
-from typing import Final, ParamSpec, Protocol, TypeVar
+from functools import partial
+from typing import Final, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from aiocos.encoding.digest import Bytes
 from aiocos.errors import IntegrityError, ParameterError
@@ -26,7 +27,9 @@ from aiocos.units import KIB
 
 PIECE: Final = 256 * KIB
 """The unit of all file and network work: larger ones cost page faults and TLS copies."""
-SLOW_CALL_S: Final = 0.005
+_SLOW_CALL_S: Final = 0.005
+_QUICK_CALL_S: Final = 0.001
+_ENOUGH_QUICK_CALLS: Final = 64
 _INLINE_HASH: Final = 64 * KIB
 _END: Final = object()
 
@@ -66,35 +69,68 @@ BodyLike = (
 new file or iterator for each attempt."""
 
 
+class Tempo:
+    """Tells whether short blocking calls are quick enough to be made in the event loop.
+
+    One of more than 5 ms, and they are not, until 64 in a row take less than 1 ms: a busy
+    machine can make any call look slow once.
+    """
+
+    def __init__(self, *, is_slow: bool = False) -> None:
+        self.is_slow = is_slow
+        self._quick_calls = 0
+
+    def timed(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Make a call, in whatever thread, and note how long it takes."""
+        begun = time.perf_counter()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            taken_s = time.perf_counter() - begun
+            if taken_s > _SLOW_CALL_S:
+                self.is_slow, self._quick_calls = True, 0
+            elif self.is_slow:
+                self._quick_calls = self._quick_calls + 1 if taken_s < _QUICK_CALL_S else 0
+                self.is_slow = self._quick_calls < _ENOUGH_QUICK_CALLS
+
+
 class FileWork:
     """Runs short blocking calls, in the loop while they are quick and in a thread after.
 
     A cached file answers a 256 KiB step in some 20 us, a third of what a hop to a thread
-    costs. One call of more than 5 ms moves the rest to the executor.
+    costs.
     """
 
     def __init__(
         self, executor: Executor, *, threaded: bool = False, finishes: bool = True
     ) -> None:
-        """``finishes``: a cancelled caller waits for the call, which still uses its file.
+        """``threaded``: no call may ever be made in the loop.
 
-        Not for a source that may never answer.
+        ``finishes``: a cancelled caller waits for the call, which still uses its file. Not
+        for a source that may never answer.
         """
         self._executor = executor
         self._threaded = threaded
+        self._tempo = Tempo()
         self._finishes = finishes
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call ``function`` where it does not hold up the loop."""
-        if self._threaded:
+        tempo = self._tempo
+        if self._threaded or tempo.is_slow:
             loop = asyncio.get_running_loop()
-            call = loop.run_in_executor(self._executor, lambda: function(*args, **kwargs))
+            timed = partial(tempo.timed, function, *args, **kwargs)
+            call = loop.run_in_executor(self._executor, contained, timed)
             return await (finished(call) if self._finishes else call)
-        begun = time.perf_counter()
-        try:
-            return function(*args, **kwargs)
-        finally:
-            self._threaded = time.perf_counter() - begun > SLOW_CALL_S
+        return tempo.timed(function, *args, **kwargs)
+
+
+def contained(function: Callable[..., T], *args: object) -> T:
+    """Call a function in a thread; a StopIteration would never come out of its Future."""
+    try:
+        return function(*args)
+    except StopIteration as error:
+        raise RuntimeError(f"{function!r} raised StopIteration") from error
 
 
 async def finished(call: asyncio.Future[T]) -> T:
@@ -110,6 +146,19 @@ async def finished(call: asyncio.Future[T]) -> T:
         raise
 
 
+class FileSpan(NamedTuple):
+    """A body that lies in an open file, for those that read it themselves."""
+
+    file: int
+    """The descriptor."""
+    offset: int
+    size: int
+    passed: Callable[[int], None]
+    """Is told how many bytes were read, in whatever thread."""
+    check: Callable[[int], None]
+    """Is told the size of the last read, and raises if the file is not what it was."""
+
+
 class Body(ABC):
     """Bytes to send."""
 
@@ -121,6 +170,10 @@ class Body(ABC):
     @property
     def whole(self) -> bytes | None:
         """The bytes themselves where they are few."""
+        return None
+
+    def span(self) -> FileSpan | None:
+        """Where in a file the bytes are, if they are; counts as reading them anew."""
         return None
 
     @abstractmethod

@@ -19,13 +19,14 @@ from aiocos.operations.buckets import BucketOperations
 from aiocos.retry import RetryPolicy
 from aiocos.session import Session
 from aiocos.transfer.directories import DirectoryOperations
+from aiocos.transfer.housekeeping import HousekeepingOperations
 from aiocos.transfer.manager import TransferConfig, TransferManager
 
 if TYPE_CHECKING:
     from aiocos.emulator import CosEmulator
 
 
-class CosS3Client(DirectoryOperations, BucketOperations, AddressOperations):
+class CosS3Client(DirectoryOperations, HousekeepingOperations, BucketOperations, AddressOperations):
     """Talks to COS. One client for each event loop; safe for any number of tasks.
 
     ``async with CosS3Client(config) as client``, or make one and ``await aclose()`` it:

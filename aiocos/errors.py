@@ -172,7 +172,7 @@ class Failure(NamedTuple):
     error: Exception
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.error or type(self.error).__name__}"
+        return f"{self.name}: {str(self.error) or type(self.error).__name__}"
 
 
 _TOLD_FAILURES = 5

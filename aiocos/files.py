@@ -81,7 +81,12 @@ def create(path: Path, target: Path) -> int:
 
 def publish(file: int, part: Path, target: Path) -> None:
     """Make the file durable under its name: the data, the name, the directory."""
-    os.fsync(file)
+    try:
+        os.fsync(file)
+    except OSError:
+        # What did not get to disk the kernel may have dropped, and tells once only.
+        discard(part)
+        raise
     part.replace(target)
     sync_directory(target.parent)
 

@@ -7,6 +7,8 @@ TransportError, as soon as a peer stops or trickles.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final, NamedTuple
 
 from aiocos.config import Timeouts
@@ -62,6 +64,7 @@ class Watch:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._ends: dict[asyncio.Timeout, float] = {}
+        self._looks: set[Callable[[], None]] = set()
         self._is_ticking = False
 
     def add(self, limit: asyncio.Timeout, seconds: float | None) -> None:
@@ -70,24 +73,39 @@ class Watch:
             self._ends.pop(limit, None)
             return
         self._ends[limit] = self._loop.time() + seconds
-        if not self._is_ticking:
-            self._is_ticking = True
-            self._loop.call_later(self._TICK_S, self._tick)
+        self._start()
+
+    @contextmanager
+    def looking(self, look: Callable[[], None]) -> Iterator[None]:
+        """Call ``look`` at each tick while the block runs."""
+        self._looks.add(look)
+        self._start()
+        try:
+            yield
+        finally:
+            self._looks.discard(look)
 
     def discard(self, limit: asyncio.Timeout) -> None:
         """Forget a limit: its attempt is over."""
         self._ends.pop(limit, None)
 
+    def _start(self) -> None:
+        if not self._is_ticking:
+            self._is_ticking = True
+            self._loop.call_later(self._TICK_S, self._tick)
+
     def _tick(self) -> None:
+        for look in self._looks:
+            look()
         now = self._loop.time()
         for limit in [limit for limit, end in self._ends.items() if end <= now]:
             del self._ends[limit]
             # A body that swallows its cancellation goes on, and puts off what has ended.
             if not limit.expired():
                 limit.reschedule(now)
-        self._is_ticking = bool(self._ends)
-        if self._is_ticking:
-            self._loop.call_later(self._TICK_S, self._tick)
+        self._is_ticking = False
+        if self._ends or self._looks:
+            self._start()
 
 
 class Pace:
@@ -104,6 +122,15 @@ class Pace:
         """Count bytes that were sent, and how long the peer took to take them."""
         self._meter.advance(count, waited_s)
         self.allow(self._idle_s)
+
+    @property
+    def terms(self) -> tuple[float | None, Meter]:
+        """What a thread needs to keep the same pace."""
+        return self._idle_s, self._meter
+
+    def looking(self, look: Callable[[], None]) -> AbstractContextManager[None]:
+        """Call ``look`` now and then while a block runs."""
+        return self._watch.looking(look)
 
     def allow(self, seconds: float | None) -> None:
         """Move the limit to this many seconds from now."""

@@ -20,6 +20,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiocos.body import PIECE, finished
 from aiocos.errors import TransportError
 from aiocos.pace import Meter, Watch
+from aiocos.pump import Pumps, Stop
 from aiocos.units import KIB
 
 Take = Callable[[memoryview], "asyncio.Future[Any] | None"]
@@ -168,6 +169,38 @@ async def receive(
         Exception: what ``take`` raised.
     """
     owner, transport = connection.protocol, connection.transport
+    await _through_receiver(owner, transport, size, take, watch, idle_s, meter)
+    hand_back(owner, content)
+
+
+async def pumped(
+    connection: Any, content: Any, work: Callable[[int, Stop], None], pumps: Pumps
+) -> None:
+    """Let a thread have the rest of a body from the socket itself."""
+    owner, transport = connection.protocol, connection.transport
+    transport.pause_reading()
+    await pumps.run(transport, work)
+    transport.resume_reading()
+    hand_back(owner, content)
+
+
+def hand_back(owner: Any, content: Any) -> None:
+    """Make a connection whose body went past aiohttp ready for its next request."""
+    # The old parser waits for bytes that it will not see; the next request brings its own.
+    owner._parser = None
+    owner._reading_paused = False
+    content.feed_eof()
+
+
+async def _through_receiver(
+    owner: Any,
+    transport: Any,
+    size: int,
+    take: Take,
+    watch: Watch,
+    idle_s: float | None,
+    meter: Meter,
+) -> None:
     limit = asyncio.timeout(None)
     idle = _Idle(watch, limit, idle_s, meter)
     receiver = Receiver(owner, transport, size, take, idle)
@@ -186,7 +219,3 @@ async def receive(
             # A thread still reads the buffer, and writes to a file that is about to close.
             await finished(receiver.pending)
     transport.set_protocol(owner)
-    # The old parser waits for bytes that it will not see; the next request brings its own.
-    owner._parser = None
-    owner._reading_paused = False
-    content.feed_eof()

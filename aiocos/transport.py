@@ -17,6 +17,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Final
 
 import aiohttp
@@ -32,6 +33,7 @@ from aiocos.encoding.headers import canonical_headers, number
 from aiocos.errors import IntegrityError, ParameterError, ResponseParseError, TransportError
 from aiocos.network import proxy_for, tls_settings
 from aiocos.pace import Meter, Pace, Wait, Watch
+from aiocos.pump import Pumps, SourceFailedError, Terms, pull, push
 from aiocos.request import Reply
 from aiocos.units import KIB
 
@@ -39,7 +41,6 @@ FEWEST_CONNECTIONS: Final = 64
 _MAX_HEADER_BYTES: Final = 64 * KIB
 _MAX_HEADERS: Final = 500
 _MAX_INTERIM_ANSWERS: Final = 16
-_LOOK_FOR_ANSWER_S: Final = 0.1
 _SMALL_READ: Final = 64 * KIB
 _LARGE_READ: Final = 256 * KIB
 _QUOTED: Final = 300
@@ -58,6 +59,7 @@ class Transport:
         self._pool = self._new_pool(single=False)
         self._single: aiohttp.TCPConnector | None = None
         self._templates: dict[str, ClientRequest] = {}
+        self.pumps = Pumps()
 
     def _new_pool(self, *, single: bool) -> aiohttp.TCPConnector:
         return aiohttp.TCPConnector(
@@ -70,6 +72,7 @@ class Transport:
 
     async def close(self) -> None:
         """Close every connection; a body that is still being read fails."""
+        self.pumps.close()
         for pool in (self._pool, self._single):
             if pool is not None:
                 await pool.close()
@@ -119,7 +122,8 @@ class Transport:
                     _write(protocol, head + upload.whole)
                 else:
                     _write(protocol, head)
-                    await upload.send(protocol, Pace(self._watch, limit, self._config.Timeouts))
+                    pace = Pace(self._watch, limit, self._config.Timeouts)
+                    await upload.send(protocol, pace, self.pumps)
                     self._watch.add(limit, wait.head_s)
                 message, content = await _answer(protocol)
         except BaseException as error:
@@ -131,7 +135,7 @@ class Transport:
         finally:
             self._watch.discard(limit)
         exchange = Exchange(connection, message, content, upload, wait, self._config.Timeouts)
-        exchange.watch = self._watch
+        exchange.watch, exchange.pumps = self._watch, self.pumps
         return exchange
 
     def _new_template(self, origin: str) -> ClientRequest:
@@ -198,17 +202,20 @@ def _write(protocol: Any, data: Bytes) -> None:
 
 async def _drained(protocol: Any) -> None:
     """Wait until the connection takes more, or until the server has answered already."""
-    if not protocol.writing_paused:
-        return
-    # Not in a TaskGroup: the wait has two possible ends, and both are here.
-    drain = asyncio.ensure_future(protocol._drain_helper())
-    try:
-        while not drain.done() and not len(protocol):
-            await asyncio.wait({drain}, timeout=_LOOK_FOR_ANSWER_S)
-        if drain.done():
-            drain.result()
-    finally:
-        drain.cancel()
+    if protocol.writing_paused and not len(protocol):
+        await protocol._drain_helper()
+
+
+def _wake(protocol: Any) -> None:
+    """End the wait of ``_drained`` when an answer is there: nothing more may be taken."""
+    waiter = protocol._drain_waiter
+    if len(protocol) and waiter is not None and not waiter.done():
+        protocol._drain_waiter = None
+        waiter.set_result(None)
+
+
+def _has_answer(protocol: Any) -> bool:
+    return len(protocol) > 0 or protocol.transport is None
 
 
 async def _answer(protocol: Any) -> tuple[Any, aiohttp.StreamReader]:
@@ -241,33 +248,59 @@ class Upload:
         """Whether a byte was taken from a body that cannot be read again."""
         return self.body is not None and not self.body.replayable and self.sent_bytes > 0
 
-    async def send(self, protocol: Any, pace: Pace) -> None:
-        """Send the pieces, until the last one or until the server has answered."""
-        size = None if self.body is None else self.body.size
-        is_chunked = size is None
+    async def send(self, protocol: Any, pace: Pace, pumps: Pumps) -> None:
+        """Send the body, until its end or until the server has answered."""
         try:
-            async with aclosing(self._pieces()) as pieces:
-                async for piece in pieces:
-                    if is_chunked:
-                        _write(protocol, b"%x\r\n" % len(piece))
-                    _write(protocol, piece)
-                    if is_chunked:
-                        _write(protocol, b"\r\n")
-                    begun = protocol._loop.time()
-                    await _drained(protocol)
-                    pace.advance(len(piece), protocol._loop.time() - begun)
-                    if len(protocol) and self.sent_bytes != size:
-                        protocol.force_close()
-                        return
-            if is_chunked:
-                _write(protocol, b"0\r\n\r\n")
-            self.is_complete = True
+            if await self._pumped(protocol, pace, pumps):
+                return
+            with pace.looking(partial(_wake, protocol)):
+                await self._send_pieces(protocol, pace)
         except _BROKEN as error:
             # A server that refuses hangs up on the rest of the body: its answer may be
             # here already, and says more than the broken connection.
             if error is self.source_error or not len(protocol):
                 raise
             protocol.force_close()
+
+    async def _send_pieces(self, protocol: Any, pace: Pace) -> None:
+        size = None if self.body is None else self.body.size
+        is_chunked = size is None
+        async with aclosing(self._pieces()) as pieces:
+            async for piece in pieces:
+                if is_chunked:
+                    _write(protocol, b"%x\r\n" % len(piece))
+                _write(protocol, piece)
+                if is_chunked:
+                    _write(protocol, b"\r\n")
+                begun = protocol._loop.time()
+                await _drained(protocol)
+                pace.advance(len(piece), protocol._loop.time() - begun)
+                if len(protocol) and self.sent_bytes != size:
+                    protocol.force_close()
+                    return
+        if is_chunked:
+            _write(protocol, b"0\r\n\r\n")
+        self.is_complete = True
+
+    async def _pumped(self, protocol: Any, pace: Pace, pumps: Pumps) -> bool:
+        """Let a thread send a body that lies in a file, if one is free."""
+        body = self.body
+        if body is None or not pumps.fits(protocol.transport, body.size or 0):
+            return False
+        await _drained(protocol)
+        if protocol.transport.get_write_buffer_size() or (span := body.span()) is None:
+            return False
+        pace.allow(None)
+        work = partial(push, span, partial(_has_answer, protocol), Terms(*pace.terms))
+        try:
+            self.sent_bytes, self.crc64 = await pumps.run(protocol.transport, work)
+        except SourceFailedError as failed:
+            self.source_error = failed.error
+            raise failed.error from None
+        self.is_complete = self.sent_bytes == body.size
+        if not self.is_complete:
+            protocol.force_close()
+        return True
 
     async def _pieces(self) -> AsyncGenerator[Bytes, None]:
         """Give the pieces that are not empty, counted, checked against the size announced."""
@@ -296,6 +329,7 @@ class Exchange:
     """An answer whose head has arrived, and whose body is still to be read."""
 
     watch: Watch
+    pumps: Pumps
 
     def __init__(
         self,
@@ -344,11 +378,16 @@ class Exchange:
         return piece
 
     async def receive(
-        self, size: int, take: takeover.Take, gate: Callable[[int], Awaitable[None]] | None = None
+        self,
+        size: int,
+        take: takeover.Take,
+        gate: Callable[[int], Awaitable[None]] | None = None,
+        take_now: Callable[[memoryview], None] | None = None,
     ) -> None:
         """Let ``take`` have the body, which must be ``size`` bytes, as it arrives.
 
-        ``gate``, where there is one, is awaited with the size of each piece.
+        ``gate``, where there is one, is awaited with the size of each piece. ``take_now``
+        does what ``take`` does, in a thread.
 
         Raises:
             IntegrityError: it is longer.
@@ -371,11 +410,16 @@ class Exchange:
             protocol = connection.protocol
             if content.total_bytes + left != size or protocol._reading_paused:
                 continue
-            if takeover.fits(protocol, connection.transport):
-                await takeover.receive(
-                    connection, content, left, take, self.watch, self._idle_s, self._meter
-                )
+            if not takeover.fits(protocol, connection.transport):
+                continue
+            if take_now is not None and self.pumps.fits(connection.transport, left):
+                work = partial(pull, left, take_now, Terms(self._idle_s, self._meter))
+                await takeover.pumped(connection, content, work, self.pumps)
                 return
+            await takeover.receive(
+                connection, content, left, take, self.watch, self._idle_s, self._meter
+            )
+            return
         if left:
             raise TransportError(f"the body ended after {size - left} of {size} bytes")
 

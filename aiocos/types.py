@@ -55,6 +55,7 @@ from aiocos.operations.results import (
     UploadFileResult,
     Verified,
 )
+from aiocos.transfer.housekeeping import AbortedUploads, IncompleteUpload
 from aiocos.transfer.journal import WhenLocked
 from aiocos.transfer.limits import Priority
 from aiocos.transfer.options import (
@@ -66,6 +67,7 @@ from aiocos.transfer.options import (
 from aiocos.transfer.progress import ProgressCallback
 
 __all__ = [
+    "AbortedUploads",
     "AppendObjectOptions",
     "AppendObjectResult",
     "AsyncReadable",
@@ -99,6 +101,7 @@ __all__ = [
     "HeadBucketResult",
     "HeadObjectOptions",
     "HeadersResult",
+    "IncompleteUpload",
     "ListBucketsResult",
     "ListObjectsResult",
     "ListPartsResult",

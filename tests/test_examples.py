@@ -87,10 +87,17 @@ def check_web_service() -> None:
             service.kill()
 
 
+def check_progress() -> None:
+    *copies, last = run("progress.py").splitlines()
+    assert sorted(copies) == [f"copy {number}: verified by crc64" for number in (1, 2, 3)]
+    assert last == "identical"
+
+
 CHECKS: dict[str, Callable[[], None]] = {
     "error_handling.py": check_error_handling,
     "multipart.py": check_multipart,
     "presigned.py": check_presigned,
+    "progress.py": check_progress,
     "round_trip.py": check_round_trip,
     "web_service.py": check_web_service,
 }

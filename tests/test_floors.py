@@ -25,6 +25,7 @@ FLOORS = {
     "pace": 2,
     "failures": 2,
     "signer": 3,
+    "pump": 3,
     "takeover": 3,
     "transport": 3,
     "session": 3,

@@ -11,16 +11,17 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from cyclopts import App, CycloptsError, Parameter, validators
 
 from aiocos import __version__
 from aiocos.cli import drawing, failing, places, serving, verbs
-from aiocos.cli.copying import Copying
 from aiocos.cli.failing import CommandError, UsageError
 from aiocos.cli.settings import ANYWHERE, Connection, make_client
-from aiocos.cli.working import Report
+
+if TYPE_CHECKING:
+    from aiocos.transfer.batch import Report
 
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 Recursive = Annotated[bool, Parameter(name=("--recursive", "-r"), negative="", show_default=False)]
@@ -72,7 +73,7 @@ async def cp(
     /,
     *,
     recursive: Recursive = False,
-    concurrency: Workers = 16,
+    concurrency: Workers = 32,
     connection: Connection = ANYWHERE,
 ) -> int:
     """Copy files to COS, from COS, or objects inside COS.
@@ -90,13 +91,14 @@ async def cp(
     recursive
         Copy everything below a directory or prefix.
     concurrency
-        How many files at a time.
+        How many requests at a time.
     """
-    report = Report()
+    from aiocos.cli.copying import Copying  # noqa: PLC0415 - --help needs no transfers
+
     async with make_client(connection, os.environ) as client:
-        with drawing.bar("Copying") as progress:
-            copying = Copying(client, report, progress, concurrency)
-            await copying.run(source, destination, recursive=recursive)
+        with drawing.bar("Copying") as callback:
+            copying = Copying(client, concurrency, callback)
+            report = await copying.run(source, destination, recursive=recursive)
     return _ended(report)
 
 
@@ -114,13 +116,12 @@ async def rm(
         Delete everything below.
     """
     where = places.cos_place(place) if recursive else places.object_place(place)
-    report = Report()
     async with make_client(connection, os.environ) as client:
-        if recursive:
-            with drawing.bar("Deleting") as progress:
-                await verbs.remove_all(client, where, report, progress, workers=4)
-        else:
+        if not recursive:
             await client.delete_object(where.bucket, where.key)
+            return 0
+        with drawing.bar("Deleting"):
+            report = await verbs.remove_all(client, where)
     return _ended(report)
 
 

@@ -12,15 +12,14 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from aiocos.cli.failing import OutputClosedError, shown
-from aiocos.cli.working import Progress as Watcher
-from aiocos.cli.working import Report, closing
+from aiocos.cli.failing import OutputClosedError, describe, shown
+from aiocos.transfer.batch import closing
+from aiocos.transfer.progress_bars import BarCallback, rich_progress
 
 if TYPE_CHECKING:
-    from rich import progress
-
     from aiocos.cli.verbs import Entry
     from aiocos.emulator import CosEmulator
+    from aiocos.transfer.batch import Report
 
 _LINES_AT_ONCE: Final = 500
 _NAMES_FOR_A_CAUSE: Final = 20
@@ -98,11 +97,11 @@ def _write(content: bytes) -> None:
 
 def tell(report: Report) -> None:
     """List what was left out and what failed, and count what was done."""
-    for name, reason in report.notes:
-        complain(f"{shown(name)}: {reason}")
+    for left_out in report.skipped:
+        complain(f"{shown(left_out['Name'])}: {left_out['Reason']}")
     causes: dict[str, list[str]] = {}
-    for name, cause in report.failures:
-        causes.setdefault(cause, []).append(name)
+    for name, error in report.failures:
+        causes.setdefault(describe(error, name), []).append(name)
     for cause, names in causes.items():
         for name in names[:_NAMES_FOR_A_CAUSE]:
             complain(f"{shown(name)}: {cause}")
@@ -126,53 +125,11 @@ def announce(server: CosEmulator, bucket: str, exports: str) -> None:
     )
 
 
-class _Silent:
-    """Progress that nobody watches."""
-
-    def expect(self, size: int) -> None:
-        """Say nothing."""
-
-    def advance(self, size: int) -> None:
-        """Say nothing."""
-
-
 @contextmanager
-def bar(what: str) -> Iterator[Watcher]:
+def bar(what: str) -> Iterator[BarCallback | None]:
     """Draw a bar on stderr while the block runs, if stderr is a terminal."""
     if not sys.stderr.isatty():
-        yield _Silent()
+        yield None
         return
-    from rich.console import Console  # noqa: PLC0415 - most commands draw nothing
-    from rich.progress import (  # noqa: PLC0415
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TransferSpeedColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as drawn:
-        yield _Drawn(drawn, drawn.add_task(what, total=None))
-
-
-class _Drawn:
-    """Progress as a bar of rich."""
-
-    def __init__(self, drawn: progress.Progress, task: progress.TaskID) -> None:
-        self._drawn, self._task = drawn, task
-
-    def expect(self, size: int) -> None:
-        """Set where the bar ends."""
-        self._drawn.update(self._task, total=size)
-
-    def advance(self, size: int) -> None:
-        """Move the bar."""
-        self._drawn.advance(self._task, size)
+    with rich_progress(what) as callback:
+        yield callback

@@ -5,11 +5,10 @@ In: an exception. Out: text without line breaks or control characters, and a cod
 
 from __future__ import annotations
 
-import errno
 import re
 from typing import Final
 
-from aiocos.errors import CosException, ParameterError
+from aiocos.errors import UNKNOWN, CosException, CosServiceError, ParameterError
 
 FAILED: Final = 1
 USAGE: Final = 2
@@ -53,6 +52,9 @@ def describe(error: BaseException, about: str = "") -> str:
     if isinstance(error, OSError) and error.strerror:
         is_named = error.filename is None or str(error.filename) == about
         text = error.strerror if is_named else f"{error.filename}: {error.strerror}"
+    elif isinstance(error, CosServiceError) and error.request_id == UNKNOWN:
+        # What a long answer said of one key among many.
+        text = f"{error.code}: {error.message}"
     elif isinstance(error, CosException | CommandError):
         text = str(error)
     else:
@@ -75,11 +77,3 @@ def _single(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
-
-
-def is_hopeless(error: Exception) -> bool:
-    """Whether every further request would fail the same way, so that none need be tried."""
-    if isinstance(error, OSError):
-        return error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
-    code = getattr(error, "code", "")
-    return code in {"NoSuchBucket", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"}

@@ -7,19 +7,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from aiocos.cli.failing import CommandError
 from aiocos.cli.places import CosPlace
-from aiocos.cli.working import Job, Progress, Report, closing, drain
+from aiocos.transfer.batch import Report, closing
 
 if TYPE_CHECKING:
     from aiocos.client import CosS3Client
-    from aiocos.operations.deleting import DeleteTarget
     from aiocos.operations.results import ListObjectsResult
 
-_BATCH: Final = 1000
 _UNINTERESTING: Final = frozenset(
     {"Accept-Ranges", "Connection", "Date", "Server", "x-cos-request-id", "x-cos-trace-id"}
 )
@@ -77,46 +74,13 @@ async def facts(client: CosS3Client, place: CosPlace) -> list[tuple[str, str]]:
     return [("Name", str(place)), *told]
 
 
-async def remove_all(
-    client: CosS3Client, place: CosPlace, report: Report, progress: Progress, *, workers: int
-) -> None:
+async def remove_all(client: CosS3Client, place: CosPlace) -> Report:
     """Delete everything below a place, a thousand keys in a request."""
-    jobs = _removals(client, place, report)
-    await drain(jobs, report, progress, workers=workers)
+    from aiocos.transfer import trees  # noqa: PLC0415 - --help needs no transfers
 
-
-async def _removals(client: CosS3Client, place: CosPlace, report: Report) -> AsyncIterator[Job]:
-    batch: list[str] = []
-    async with closing(client.iter_objects(place.bucket, Prefix=place.prefix)) as listing:
-        async for item in listing:
-            key = item["Key"]
-            if not key.isprintable():
-                # XML cannot carry every character that a key can hold.
-                yield Job(str(place.at(key)), partial(_remove_one, client, place.at(key)))
-                continue
-            batch.append(key)
-            if len(batch) == _BATCH:
-                yield _removal(client, place, batch, report)
-                batch = []
-    if batch:
-        yield _removal(client, place, batch, report)
-
-
-async def _remove_one(client: CosS3Client, place: CosPlace) -> int:
-    await client.delete_object(place.bucket, place.key)
-    return 0
-
-
-def _removal(client: CosS3Client, place: CosPlace, batch: list[str], report: Report) -> Job:
-    async def delete() -> int:
-        targets: list[DeleteTarget] = [{"Key": key} for key in batch]
-        result = await client.delete_objects(place.bucket, {"Object": targets, "Quiet": "true"})
-        for failure in result["Error"]:
-            cause = f"{failure['Code']}: {failure.get('Message', '')}"
-            report.failed(str(place.at(failure["Key"])), cause)
-        return 0
-
-    return Job(f"{len(batch)} keys from {place.at(batch[0])} on", delete)
+    work = trees.Work.of(client, place.bucket, names=lambda key: str(place.at(key)))
+    await work.carry_out(trees.deletions(work, place.prefix), workers=4)
+    return work.report
 
 
 async def content(client: CosS3Client, place: CosPlace) -> AsyncIterator[bytes]:

@@ -126,11 +126,15 @@ class BoundedShare(Share):
 
 
 class FileProgress(Progress):
-    """The progress of one file, whose bytes count in that of the whole directory."""
+    """The progress of one file, whose bytes count in that of the whole operation.
 
-    def __init__(self, whole: Progress) -> None:
+    ``is_news``: its size does too, because nobody has counted it before.
+    """
+
+    def __init__(self, whole: Progress, *, is_news: bool = False) -> None:
         self._whole = whole
-        self._consumed = 0
+        self._is_news = is_news
+        self._consumed = self._total = 0
         super().__init__()
 
     @property
@@ -140,8 +144,19 @@ class FileProgress(Progress):
 
     @consumed.setter
     def consumed(self, value: int) -> None:
-        self._whole.advance(value - self._consumed)
+        self._whole.consumed += value - self._consumed
         self._consumed = value
+
+    @property
+    def total(self) -> int:  # type: ignore[override]
+        """Bytes of this file."""
+        return self._total
+
+    @total.setter
+    def total(self, value: int) -> None:
+        if self._is_news:
+            self._whole.total += value - self._total
+        self._total = value
 
 
 def closing(items: AsyncIterator[T]) -> aclosing[AsyncGenerator[T, None]]:

@@ -108,6 +108,7 @@ class ObjectCopy(MultipartJob[dict[str, Any]]):
 
     async def _look(self, session: Session) -> Mapping[str, Any]:
         """Return the source's headers; conditions on the source are met, or raise here."""
+        target = session.endpoints.source(self._source)
         options = {
             name.removeprefix(_SOURCE): value
             for name, value in self.options.items()
@@ -121,9 +122,12 @@ class ObjectCopy(MultipartJob[dict[str, Any]]):
             Bucket=self.bucket,
             Key=self._source["Key"],
             patience=self.patience(),
-            target=session.endpoints.source(self._source),
+            target=target,
         )
         return head  # type: ignore[no-any-return]
+
+    async def _recount(self) -> int | None:
+        return self._seen.crc64
 
     @property
     def _pin(self) -> dict[str, str]:
@@ -206,7 +210,7 @@ class ObjectCopy(MultipartJob[dict[str, Any]]):
             except PreconditionError as error:
                 raise self._changed(error) from error
         self.progress.advance(part.size)
-        await self.done(part, Sent(part.size, result["ETag"], None))
+        await self.done(part, Sent(part.size, result["ETag"], None, is_proven=False))
 
     def _changed(self, error: PreconditionError) -> Exception:
         if error.status != 412 or "ForbidOverwrite" in self.options:

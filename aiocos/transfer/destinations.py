@@ -1,8 +1,9 @@
 """Where each object of a listing lands, once all of them are known.
 
-In: a million objects, one by one. Out: for each, in the same order, a Landing or a Refusal,
-no two landings in one place. The objects are held compressed, and of a place 64 bits of hash:
-only where two hashes are the same the places themselves are compared.
+In: a million objects, one by one, and what the file system makes of names. Out: for each, in
+the same order, a Landing or a Refusal, no two landings in one place. The objects are held
+compressed, and of a place 64 bits of hash: only where two hashes are the same the places
+themselves are compared.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import zlib
 from array import array
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, Literal, NamedTuple
 
@@ -100,16 +100,8 @@ class _Hashes:
             yield from numbers.intersection(bucket)
 
 
-@dataclass(slots=True)
-class _Clashes:
-    """The places that more than one key asks for."""
-
-    files: Counter[Parts] = field(default_factory=Counter)
-    directories: set[Parts] = field(default_factory=set)
-
-
 class Destinations:
-    """Takes the objects of a listing; iterated afterwards, says where each one lands.
+    """Takes the objects of a listing; settled, and iterated, says where each one lands.
 
     ``unsafe`` and ``collisions`` say what becomes of keys that have no place, and of those
     that have the same.
@@ -118,20 +110,21 @@ class Destinations:
     def __init__(
         self,
         prefix: str = "",
-        rules: NameRules | None = None,
         *,
         unsafe: UnsafePolicy = "error",
         collisions: CollisionPolicy = "error",
     ) -> None:
         self._prefix = prefix
-        self._rules = rules or NameRules()
         self._unsafe = unsafe
         self._collisions = collisions
+        self._rules = NameRules()
         self._backlog = _Backlog()
         self._files = _Hashes()
         self._directories: set[int] = set()
-        self._last_parent: Parts = ()
-        self._clashes: _Clashes | None = None
+        self._wanted: Counter[Parts] = Counter()
+        """Places that more than one key asks for, and how many do."""
+        self._needed: set[Parts] = set()
+        """Those of them that have to be directories."""
         self.count = 0
         self.size = 0
         """Bytes of all objects that have a place."""
@@ -140,50 +133,48 @@ class Destinations:
         """Take one more object."""
         self._backlog.append(remote)
         self.count += 1
-        landing = self._place(remote)
-        if isinstance(landing, Refusal):
-            return
-        self.size += remote.size
-        place = folded(landing.parts, self._rules)
-        parent = place if landing.is_directory else place[:-1]
-        if not landing.is_directory:
-            self._files.add(hash(place))
-        if parent != self._last_parent:
-            self._directories.update(hash(parent[:depth]) for depth in range(1, len(parent) + 1))
-            self._last_parent = parent
+
+    def settle(self, rules: NameRules) -> None:
+        """Find the places that several keys ask for; blocks for some seconds a million keys."""
+        self._rules = rules
+        last: Parts = ()
+        for landing, place in self._places():
+            self.size += landing.remote.size
+            parent = place if landing.is_directory else place[:-1]
+            if not landing.is_directory:
+                self._files.add(hash(place))
+            if parent != last:
+                self._directories.update(map(hash, _leading(parent)))
+                last = parent
+        suspects = {*self._files.doubles(), *self._files.shared_with(self._directories)}
+        if suspects:
+            self._look_closer(suspects)
+
+    def _look_closer(self, suspects: set[int]) -> None:
+        """Compare places whose hashes are the same."""
+        for landing, place in self._places():
+            if not landing.is_directory and hash(place) in suspects:
+                self._wanted[place] += 1
+            parent = place if landing.is_directory else place[:-1]
+            self._needed.update(path for path in _leading(parent) if hash(path) in suspects)
 
     def __iter__(self) -> Iterator[Landing | Refusal]:
-        clashes = self.settle()
         seen: set[Parts] = set()
         for remote in self._backlog:
             result = self._place(remote)
-            if isinstance(result, Landing) and not result.is_directory and clashes.files:
+            if self._wanted and isinstance(result, Landing) and not result.is_directory:
                 place = folded(result.parts, self._rules)
-                if place in clashes.directories or clashes.files[place] > 1:
-                    is_first = place not in seen and place not in clashes.directories
+                if place in self._needed or self._wanted[place] > 1:
+                    result = self._shared(result, place, is_first=place not in seen)
                     seen.add(place)
-                    result = self._settled(result, is_first=is_first, clashes=clashes)
             yield result
 
-    def settle(self) -> _Clashes:
-        """Find the places that several keys ask for; blocks for a second a million keys."""
-        if self._clashes is not None:
-            return self._clashes
-        suspects = {*self._files.doubles(), *self._files.shared_with(self._directories)}
-        self._clashes = clashes = _Clashes()
-        if not suspects:
-            return clashes
+    def _places(self) -> Iterator[tuple[Landing, Parts]]:
+        """Give each object that has a place, and what the file system makes of that."""
         for remote in self._backlog:
             landing = self._place(remote)
-            if isinstance(landing, Refusal):
-                continue
-            place = folded(landing.parts, self._rules)
-            if not landing.is_directory and hash(place) in suspects:
-                clashes.files[place] += 1
-            last = len(place) + (1 if landing.is_directory else 0)
-            parents = (place[:depth] for depth in range(1, last))
-            clashes.directories.update(path for path in parents if hash(path) in suspects)
-        return clashes
+            if isinstance(landing, Landing):
+                yield landing, folded(landing.parts, self._rules)
 
     # -- one object ----------------------------------------------------------
 
@@ -206,13 +197,14 @@ class Destinations:
             return encoded_path(relative, self._rules)
         return relative_path(relative, self._rules)
 
-    def _settled(self, landing: Landing, *, is_first: bool, clashes: _Clashes) -> Landing | Refusal:
+    def _shared(self, landing: Landing, place: Parts, *, is_first: bool) -> Landing | Refusal:
         """Do with one of several keys for the same place what the caller wishes."""
-        is_needed = folded(landing.parts, self._rules) in clashes.directories
-        if self._collisions == "error" or (self._collisions == "skip" and not is_first):
+        is_needed = place in self._needed
+        has_place = is_first and not is_needed
+        if self._collisions == "error" or (self._collisions == "skip" and not has_place):
             reason = _NEEDED if is_needed else _TAKEN
             return Refusal(landing.remote, reason, is_failure=self._collisions == "error")
-        return landing if is_first else self._renamed(landing)
+        return landing if has_place else self._renamed(landing)
 
     def _renamed(self, landing: Landing) -> Landing:
         """Give a file another name, the same one in every run."""
@@ -225,6 +217,11 @@ class Destinations:
                 self._files.add(number)
                 return landing._replace(parts=parts)
         raise AssertionError("no name is free")
+
+
+def _leading(parts: Parts) -> Iterator[Parts]:
+    """Give every directory on the way, and the last one."""
+    return (parts[:depth] for depth in range(1, len(parts) + 1))
 
 
 def _with_mark(name: str, mark: str) -> str:

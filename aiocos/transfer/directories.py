@@ -6,7 +6,6 @@ failed, the rest done. One file's failure stops no other, unless all would fail 
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,17 +38,12 @@ from aiocos.transfer.job import Terms
 from aiocos.transfer.landing import rules_of
 from aiocos.transfer.methods import TransferOperations
 from aiocos.transfer.options import AbortOption, CopyOptions, ResumeOptions
-from aiocos.transfer.paths import MACOS, POSIX, WINDOWS, NameRules
+from aiocos.transfer.paths import MACOS, POSIX, WINDOWS
 from aiocos.transfer.progress import ProgressCallback
 from aiocos.transfer.upload import part_bytes
 
 Names = Literal["here", "posix", "macos", "windows"]
-_RULES: Final[dict[str, NameRules | None]] = {
-    "here": None,
-    "posix": POSIX,
-    "macos": MACOS,
-    "windows": WINDOWS,
-}
+_RULES: Final = {"posix": POSIX, "macos": MACOS, "windows": WINDOWS}
 
 
 class UploadDirOptions(
@@ -152,16 +146,13 @@ class DirectoryOperations(TransferOperations):
         prefix = folder(Prefix)
         _one_of(Unsafe, "Unsafe", ("error", "encode", "skip"))
         _one_of(Collisions, "Collisions", ("error", "skip", "rename"))
-        _one_of(Names, "Names", tuple(_RULES))
+        _one_of(Names, "Names", ("here", *_RULES))
         work = await self._work(
             GET_OBJECT, DownloadDirOptions, Bucket, options, MAXThread, PartSize, progress_callback
         )
         target = Path(LocalDir)
-        session = await self._ready()
-        loop = asyncio.get_running_loop()
-        rules = _RULES[Names] or await loop.run_in_executor(session.executor, rules_of, target)
-        found = Destinations(prefix, rules, unsafe=Unsafe, collisions=Collisions)
-        await trees.look_up(work, prefix, found)
+        found = Destinations(prefix, unsafe=Unsafe, collisions=Collisions)
+        await trees.look_up(work, prefix, found, lambda: _RULES.get(Names) or rules_of(target))
         await work.carry_out(trees.downloads(work, found, target), workers=MAXThread)
         return work.report.result("download_dir")
 

@@ -170,7 +170,8 @@ class FileDownload(Job[dict[str, Any]]):
         except BaseException as error:
             if isinstance(error, IntegrityError):
                 self.is_given_up = True
-            if not is_published and (journal is None or self.is_given_up):
+            is_unknown = journal is None or journal.header is None
+            if not is_published and (is_unknown or self.is_given_up):
                 file.discard()
             raise
         finally:
@@ -265,7 +266,7 @@ class FileDownload(Job[dict[str, Any]]):
         self._check(request, span, exchange)
         gate = self.share.send if self.share.is_limited else None
         try:
-            await exchange.receive(span.left, span.take, gate)
+            await exchange.receive(span.left, span.take, gate, span.take_now)
         except IntegrityError:
             span.restart()
             raise

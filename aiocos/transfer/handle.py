@@ -25,6 +25,7 @@ class Transfer(Generic[R]):
         self._outcome: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._task: asyncio.Task[None] | None = None
         self._is_paused = True
+        self._is_stopping = False
         running.add(self)
         self.resume()
 
@@ -53,22 +54,26 @@ class Transfer(Generic[R]):
         """Stop, and return when nothing is under way; this or another process may go on."""
         if self._task is not None and not self.done():
             self._is_paused = True
+            self._is_stopping = not self._task.done()
             await self._stop(self._task)
 
     def resume(self) -> None:
         """Go on, if it was paused."""
         if self._is_paused and not self.done():
             self._is_paused = False
-            # Not in a TaskGroup: it lives until it is awaited, or its client closes.
-            self._task = asyncio.create_task(self._run())
+            # One that is still stopping goes on by itself, when it has stopped.
+            if not self._is_stopping:
+                self._start()
 
     async def cancel(self) -> None:
         """Stop for good, and return when nothing is under way. The journal stays."""
-        self._is_paused = False
-        if self._task is not None:
-            await self._stop(self._task)
-        self._end()
-        self._outcome.cancel()
+        self._is_paused = self._is_stopping = False
+        try:
+            if self._task is not None:
+                await self._stop(self._task)
+        finally:
+            self._end()
+            self._outcome.cancel()
 
     def __await__(self) -> Generator[object, None, R]:
         """Return the result; goes on first, if it was paused.
@@ -88,13 +93,25 @@ class Transfer(Generic[R]):
                 await self.cancel()
             raise
 
+    def _start(self) -> None:
+        # Not in a TaskGroup: it lives until it is awaited, or its client closes.
+        self._task = asyncio.create_task(self._run())
+        self._task.add_done_callback(self._stopped)
+
+    def _stopped(self, task: asyncio.Task[None]) -> None:
+        was_stopping, self._is_stopping = self._is_stopping, False
+        if self._is_paused or self.done():
+            return
+        if was_stopping:
+            self._start()
+        else:
+            self._end()
+            self._outcome.cancel()
+
     async def _run(self) -> None:
         try:
             result = await self._job.run()
         except asyncio.CancelledError:
-            if not self._is_paused:
-                self._end()
-                self._outcome.cancel()
             raise
         except BaseException as error:
             self._end()
@@ -110,5 +127,6 @@ class Transfer(Generic[R]):
         await asyncio.wait({task})
 
     def _end(self) -> None:
+        self._is_paused = False
         self._running.discard(self)
         self.progress.end()

@@ -90,8 +90,8 @@ class HousekeepingOperations(MultipartOperations):
         parts; ``WithSize=False`` leaves them out. An upload that ends meanwhile is left out.
         Uploads may be aborted while this goes on: none of the others is missed.
 
-        Ages are by COS's clock, and never too large. A failure ends the iteration with its
-        error: the listing is never cut short in silence.
+        Ages are by COS's clock; in doubt they are too small. A failure ends the iteration
+        with its error: the listing is never cut short in silence.
 
         Raises:
             NotFoundError: there is no such bucket.
@@ -112,7 +112,7 @@ class HousekeepingOperations(MultipartOperations):
     ) -> AbortedUploads:
         """Abort uploads that have been left alone for ``OlderThan``, a timedelta or seconds.
 
-        Left alone: begun at least so long ago, and no part has arrived since. A younger one
+        Left alone: neither begun within that time, nor has a part arrived in it. Any other
         may be running, or about to be resumed, so ``OlderThan`` must be more than the time
         that a transfer may lie idle. With ``DryRun``, nothing is aborted, and the result is
         what would have been.

@@ -69,6 +69,8 @@ class Terms:
     def __post_init__(self) -> None:
         if self.WhenLocked not in {"wait", "fail"}:
             raise ParameterError(f"WhenLocked is {self.WhenLocked!r}, and must be wait or fail")
+        if not isinstance(self.JournalDir, str | os.PathLike | None):
+            raise ParameterError(f"JournalDir must be a path, not {self.JournalDir!r}")
         for name in ("Resume", "abort_on_error"):
             if not isinstance(getattr(self, name), bool):
                 raise ParameterError(f"{name} must be True or False")
@@ -78,12 +80,12 @@ class Terms:
         cls, options: Mapping[str, Any], accepts: Iterable[str], operation: str
     ) -> tuple[Terms, dict[str, Any]]:
         """Part a call's keywords: ours, and those that requests carry; None is not given."""
+        known = set(accepts)
+        for name in options:
+            if name not in known:
+                raise unknown_keyword(name, operation, sorted(known))
         ours = {name: value for name, value in options.items() if name in cls.__slots__}
         rest = {name: value for name, value in options.items() if name not in ours}
-        known = set(accepts)
-        for name in rest:
-            if name not in known:
-                raise unknown_keyword(name, operation, [*known, *cls.__slots__])
         given = {name: value for name, value in ours.items() if value is not None}
         return cls(**given), {name: value for name, value in rest.items() if value is not None}
 
@@ -132,6 +134,8 @@ class Job(ABC, Generic[R]):
             async with self.progress.reported(session.executor):
                 result = await self._run(session)
         except OSError as error:
+            if error is self.progress.foreign:
+                raise
             raise CosClientError(f"{self.operation} of {self.key!r}: {error}") from error
         self.progress.tell("done")
         return result
@@ -178,7 +182,8 @@ class Job(ABC, Generic[R]):
 
     def _raise(self, failures: list[tuple[object, Exception]]) -> NoReturn:
         verdict = next((error for _, error in failures if isinstance(error, _VERDICTS)), None)
-        journal = None if self.journal is None else self.journal.path
+        is_kept = self.journal is not None and not self.terms.abort_on_error
+        journal = self.journal.path if self.journal is not None and is_kept else None
         if verdict is not None:
             raise verdict
         told = [Failure(str(item), error) for item, error in failures]
@@ -221,12 +226,15 @@ class Job(ABC, Generic[R]):
         try:
             yield journal
         except BaseException as error:
-            if self.is_given_up:
-                await journal.remove()
-            else:
-                if isinstance(error, _VERDICTS):
-                    error.add_note(f"the journal is {path}")
-                await journal.close()
+            try:
+                if self.is_given_up or journal.header is None:
+                    await journal.remove()
+                else:
+                    if isinstance(error, _VERDICTS):
+                        error.add_note(f"the journal is {path}")
+                    await journal.close()
+            except OSError as failure:
+                error.add_note(f"and of the journal {path}: {failure}")
             raise
         else:
             await journal.remove()

@@ -119,17 +119,21 @@ class Journal:
 
     async def close(self) -> None:
         """Keep the journal for the next attempt, durably, and let others have it."""
-        await self._settle()
         try:
+            await self._settle()
             await self._in_thread(os.fsync, self._file)
         finally:
             os.close(self._file)
 
     async def remove(self) -> None:
         """The transfer is done: there is nothing to go on with."""
-        await self._settle()
-        await self._in_thread(_remove, self.path)
-        os.close(self._file)
+        try:
+            # What did not get to disk is not missed: it goes.
+            with contextlib.suppress(OSError):
+                await self._settle()
+            await self._in_thread(_remove, self.path)
+        finally:
+            os.close(self._file)
 
     async def _settle(self) -> None:
         if self._syncing is not None:
@@ -224,12 +228,17 @@ def _fact(line: bytes) -> Facts:
     if match is None or int(match[1], 16) != crc64(text):
         raise ValueError("a line is damaged")
     try:
-        fact = json.loads(text)
+        fact = json.loads(text, parse_float=_no_number, parse_constant=_no_number)
     except RecursionError:
         raise ValueError("nested too deep") from None
     if not isinstance(fact, dict):
         raise ValueError("a line is not an object")  # noqa: TRY004 - a wrong file, not a wrong call
     return fact
+
+
+def _no_number(text: str) -> None:
+    """Refuse ``1.5``, ``1e999`` and ``NaN``: numbers are whole here."""
+    raise ValueError(f"{text} is no number of ours")
 
 
 def _make_directory(path: Path) -> None:

@@ -5,7 +5,7 @@ In: a TransferConfig. Out: a TransferManager that one client has, or several sha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
 
@@ -45,6 +45,9 @@ class TransferConfig:
     """Where journals are kept; None is the user's state directory."""
 
     def __post_init__(self) -> None:
+        for item in fields(self):
+            if item.type == "int" and type(getattr(self, item.name)) is not int:
+                raise ParameterError(f"TransferConfig({item.name}=) must be an int")
         for name in ("upload_part_mib", "download_part_mib", "copy_part_mib", "stream_part_mib"):
             if not 1 <= getattr(self, name) <= _MAX_PART_MIB:
                 raise ParameterError(f"TransferConfig({name}=) must be 1 to {_MAX_PART_MIB} MiB")
@@ -56,7 +59,7 @@ class TransferConfig:
                 raise ParameterError(f"TransferConfig({name}=) must be 1 or more")
         for name in ("bytes_per_s", "part_timeout_s", "abort_timeout_s"):
             value = getattr(self, name)
-            if value is not None and value <= 0:
+            if value is not None and not (isinstance(value, int | float) and value > 0):
                 raise ParameterError(f"TransferConfig({name}=) must be more than 0, or None")
 
 

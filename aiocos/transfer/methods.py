@@ -7,8 +7,6 @@ from typing import Any, Literal, Unpack
 
 from aiocos.body import BodyLike
 from aiocos.operations.checks import whole_number
-from aiocos.operations.copying import COPY_OBJECT
-from aiocos.operations.objects import GET_OBJECT
 from aiocos.operations.results import (
     CopyFileResult,
     CopySource,
@@ -23,7 +21,6 @@ from aiocos.transfer.options import (
     CopyOptions,
     DownloadFileOptions,
     UploadFileOptions,
-    UploadHeaders,
     UploadStreamOptions,
 )
 from aiocos.transfer.progress import ProgressCallback
@@ -107,7 +104,7 @@ class TransferOperations(Operator):
         callback: ProgressCallback | None,
         options: UploadFileOptions,
     ) -> FileUpload:
-        terms, headers = Terms.split(options, UploadHeaders.__annotations__, "upload_file")
+        terms, headers = Terms.split(options, UploadFileOptions.__annotations__, "upload_file")
         return FileUpload(
             self,
             bucket,
@@ -137,7 +134,7 @@ class TransferOperations(Operator):
         Parts of ``PartSize`` MiB (10 unless given) are filled up however little the stream
         gives at a time, ``MAXThread`` of them are under way at once (5 unless given), and no
         more are held in memory. From the 5,001st part on their size doubles every thousand.
-        What fits into one part goes in one request. A stream cannot be read twice: nothing
+        What is shorter than one part goes in one request. A stream cannot be read twice: nothing
         is resumed, and on failure the upload is aborted.
 
         Raises:
@@ -147,7 +144,7 @@ class TransferOperations(Operator):
 
         Options: ``aiocos.types.UploadStreamOptions``.
         """
-        terms, headers = Terms.split(options, UploadHeaders.__annotations__, "upload_stream")
+        terms, headers = Terms.split(options, UploadStreamOptions.__annotations__, "upload_stream")
         job = StreamUpload(
             self,
             Bucket,
@@ -262,9 +259,7 @@ class TransferOperations(Operator):
         given: dict[str, Any] = {**options}
         record_dir = given.pop("DumpRecordDir", None)
         given["JournalDir"] = given.get("JournalDir") or record_dir
-        terms, headers = Terms.split(
-            given, (*GET_OBJECT.accepts, "KeySimplifyCheck", "MaxPartCount"), "download_file"
-        )
+        terms, headers = Terms.split(given, DownloadFileOptions.__annotations__, "download_file")
         return FileDownload(
             self,
             bucket,
@@ -344,7 +339,7 @@ class TransferOperations(Operator):
         callback: ProgressCallback | None,
         options: CopyOptions,
     ) -> ObjectCopy:
-        terms, headers = Terms.split(options, COPY_OBJECT.accepts, "copy")
+        terms, headers = Terms.split(options, CopyOptions.__annotations__, "copy")
         return ObjectCopy(
             self,
             bucket,

@@ -26,6 +26,8 @@ from aiocos.transfer.plan import Part, Plan
 R = TypeVar("R")
 
 _GONE: Final = "NoSuchUpload"
+_LONGEST: Final = 1024
+"""No upload id has more characters."""
 _STATE: Final = frozenset({"source", "options"})
 """What of a journal's header may change between two attempts at one transfer."""
 
@@ -37,6 +39,8 @@ class Sent(NamedTuple):
     etag: str
     crc64: int | None
     """None where COS made the part itself."""
+    is_proven: bool = True
+    """Whether its ETag is known to be that of these bytes."""
 
 
 class MultipartJob(Job[R], Generic[R]):
@@ -48,6 +52,8 @@ class MultipartJob(Job[R], Generic[R]):
         self.sent: dict[int, Sent] = {}
         self.upload_id = None
         self.possible_orphans = 0
+        self._made: dict[str, Any] | None = None
+        """The object, where an earlier attempt had completed the upload."""
 
     # -- begin, or go on -----------------------------------------------------
 
@@ -107,9 +113,10 @@ class MultipartJob(Job[R], Generic[R]):
         except NotFoundError as error:
             if error.code != _GONE:
                 raise
-            if len(recorded) < plan.count:
-                return None
             # It may have been completed, and the process ended before it was told.
+            self._made = await self._made_before(recorded) if len(recorded) == plan.count else None
+            if self._made is None:
+                return None
             self.sent = recorded
         self.upload_id = upload_id
         self.progress.consumed = sum(sent.size for sent in self.sent.values())
@@ -131,6 +138,16 @@ class MultipartJob(Job[R], Generic[R]):
             if known is not None:
                 self.sent[number] = known
 
+    async def _made_before(self, recorded: Mapping[int, Sent]) -> dict[str, Any] | None:
+        """Return what COS says of the object, if it is the one that these parts make."""
+        try:
+            head = await self.client.head_object(self.bucket, self.key, **self._look_options())
+        except NotFoundError:
+            return None
+        etags = [recorded[number].etag for number in sorted(recorded)]
+        is_it = reconcile.is_made_of(head, etags, await self._recount())
+        return {**head, "Bucket": self.bucket, "Key": self.key} if is_it else None
+
     async def _look_at(self, part: Part, listed: ListedPart) -> Sent | None:
         """Return what is known of a part that the journal lacks; None: send it again."""
         return None
@@ -144,7 +161,8 @@ class MultipartJob(Job[R], Generic[R]):
         self.sent[part.number] = sent
         if self.journal is not None:
             crc = {} if sent.crc64 is None else {"crc64": str(sent.crc64)}
-            fact = {"part": part.number, "size": sent.size, "etag": sent.etag, **crc}
+            proof = {} if sent.is_proven else {"proven": False}
+            fact = {"part": part.number, "size": sent.size, "etag": sent.etag, **crc, **proof}
             await self.journal.record(fact)
         self.progress.tell("part", part=part.number, size=part.size)
 
@@ -163,7 +181,7 @@ class MultipartJob(Job[R], Generic[R]):
             loop = asyncio.get_running_loop()
             crc64 = await loop.run_in_executor(session.executor, combined, sent)
         parts = [{"PartNumber": part, "ETag": self.sent[part].etag} for part in numbers]
-        result: dict[str, Any] = {
+        result: dict[str, Any] = self._made or {
             **await self.client._complete(
                 self.bucket,
                 self.key,
@@ -190,7 +208,9 @@ class MultipartJob(Job[R], Generic[R]):
                 return "crc64"
             raise await self._damaged(result, f"CRC-64 {stored}, but {crc64} was sent")
         etags = [part.etag for part in sent]
-        if str(result.get("ETag", "")).strip('"').lower() == reconcile.multipart_etag(etags):
+        if all(part.is_proven for part in sent) and _bare(
+            str(result.get("ETag", ""))
+        ) == reconcile.multipart_etag(etags):
             return "md5"
         head = await self.client.head_object(self.bucket, self.key, **self._look_options())
         if head.get("ETag") != result.get("ETag"):
@@ -224,11 +244,14 @@ class MultipartJob(Job[R], Generic[R]):
         """After a failure: leave the upload for the next call, or abort it."""
         if self.upload_id is None:
             return
-        if self.journal is None:
-            await bounded(self._abort(self.upload_id))
-        elif self.terms.abort_on_error and isinstance(error, Exception):
-            await bounded(self._abort(self.upload_id), self.config.abort_timeout_s)
+        if self.journal is not None and not self.is_given_up:
+            if not (self.terms.abort_on_error and isinstance(error, Exception)):
+                return
             self.is_given_up = True
+        if isinstance(error, Exception):
+            await bounded(self._abort(self.upload_id), self.config.abort_timeout_s)
+        else:  # cancelled, which has to be quick
+            await bounded(self._abort(self.upload_id))
 
     async def _abort(self, upload_id: str) -> None:
         try:
@@ -275,6 +298,8 @@ def _recorded(facts: Iterable[Facts], plan: Plan) -> tuple[str | None, dict[int,
     for fact in facts:
         if "upload_id" in fact:
             upload_id = _text(fact["upload_id"])
+            if not (upload_id.isascii() and upload_id.isprintable() and len(upload_id) <= _LONGEST):
+                raise ValueError("no upload id")
             continue
         part_number = fact["part"]
         if type(part_number) is not int or not 1 <= part_number <= plan.count:
@@ -282,7 +307,8 @@ def _recorded(facts: Iterable[Facts], plan: Plan) -> tuple[str | None, dict[int,
         if fact["size"] != plan.part(part_number).size:
             raise ValueError(fact["size"])
         crc = int(fact["crc64"]) if "crc64" in fact else None
-        sent[part_number] = Sent(fact["size"], _text(fact["etag"]), crc)
+        is_proven = fact.get("proven", True) is True
+        sent[part_number] = Sent(fact["size"], _text(fact["etag"]), crc, is_proven)
     return upload_id, sent
 
 

@@ -55,8 +55,10 @@ def upload_plan(size: int, part_size: int) -> Plan:
     count = max(1, -(-size // part_size))
     if count > MAX_PARTS:
         count, part_size = MAX_PARTS, size // MAX_PARTS
+        if size - (count - 1) * part_size > MAX_PUT_BYTES:
+            part_size = -(-size // MAX_PARTS)  # the last part cannot take the whole remainder
     plan = Plan(size, part_size, count)
-    if plan.part(count).size > MAX_PUT_BYTES:
+    if max(plan.part(1).size, plan.part(count).size) > MAX_PUT_BYTES:
         raise ParameterError(
             f"{size} bytes are more than {MAX_PARTS} parts of {MAX_PUT_BYTES} bytes can hold"
         )

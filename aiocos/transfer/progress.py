@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Executor
@@ -15,6 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from aiocos.body import contained
 from aiocos.errors import CosException, ParameterError
 
 ProgressCallback = Callable[[int, int], object] | Callable[[int, int], Awaitable[object]]
@@ -58,10 +60,14 @@ class Progress:
         self.total = 0
         self._callback = callback
         self._listeners: list[Listener] = []
+        self._lock = threading.Lock()
+        self.foreign: BaseException | None = None
+        """What the caller's own code raised, which is none of our failures."""
 
     def advance(self, size: int) -> None:
-        """Count bytes; negative ones will be sent again."""
-        self.consumed += size
+        """Count bytes, in whatever thread; negative ones will be sent again."""
+        with self._lock:
+            self.consumed += size
 
     def tell(
         self,
@@ -175,18 +181,23 @@ class _Reporter:
 
     async def _call(self, state: tuple[int, int]) -> None:
         self._told = state
-        if inspect.iscoroutinefunction(self._callback):
-            await self._callback(*state)
-            return
-        loop = asyncio.get_running_loop()
-        result = await loop.run_in_executor(self._executor, self._callback, *state)
-        if inspect.isawaitable(result):
-            await result
+        try:
+            if inspect.iscoroutinefunction(self._callback):
+                await self._callback(*state)
+                return
+            loop = asyncio.get_running_loop()
+            result = await loop.run_in_executor(self._executor, contained, self._callback, *state)
+            if inspect.isawaitable(result):
+                await result
+        except BaseException as error:
+            self._progress.foreign = error
+            raise
 
 
 @asynccontextmanager
 async def _joined(reporter: _Reporter) -> AsyncIterator[None]:
     """Run a reporter beside a block; the first failure of either ends both, as it is."""
+    failed: BaseException | None = None
     try:
         async with asyncio.TaskGroup() as group:
             task = group.create_task(reporter.run())
@@ -197,7 +208,9 @@ async def _joined(reporter: _Reporter) -> AsyncIterator[None]:
                 raise
             reporter.finish()
     except BaseExceptionGroup as errors:
-        raise next(flat(errors)) from None
+        failed = next(flat(errors))
+    if failed is not None:
+        raise failed  # out here, where it keeps its own cause
 
 
 def flat(errors: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from aiocos import files
-from aiocos.body import SLOW_CALL_S, finished
+from aiocos.body import Tempo, finished
 from aiocos.encoding.digest import crc64
 from aiocos.transfer.journal import WhenLocked, locked
 from aiocos.transfer.plan import Part
@@ -28,6 +28,9 @@ from aiocos.units import MIB
 
 R = TypeVar("R")
 
+_PROBE: Final = 16 * MIB
+_PROBE_S: Final = 0.001
+"""Room for 16 MiB that took longer was filled, not only noted down."""
 _NO_RESERVING: Final = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 
 
@@ -38,8 +41,7 @@ class PartFile:
         self.target, self.path = target, path
         self.file = file
         self.executor = executor
-        self.is_slow = False
-        """Whether a write took so long that the rest go to a thread."""
+        self.tempo = Tempo()
 
     @classmethod
     async def open(
@@ -129,16 +131,22 @@ class Span:
         """Write bytes, in a thread where the disk is slow; None: it is done."""
         owner = self._owner
         crc = crc64(piece, self.crc64)
-        if owner.is_slow:
-            loop = asyncio.get_running_loop()
-            writing = loop.run_in_executor(owner.executor, _write, owner.file, piece, self.offset)
+        write: Callable[[], None] = partial(
+            owner.tempo.timed, _write, owner.file, piece, self.offset
+        )
+        if owner.tempo.is_slow:
+            writing = asyncio.get_running_loop().run_in_executor(owner.executor, write)
             writing.add_done_callback(partial(self._written, len(piece), crc))
             return writing
-        begun = time.perf_counter()
-        _write(owner.file, piece, self.offset)
-        owner.is_slow = time.perf_counter() - begun > SLOW_CALL_S
+        write()
         self._advance(len(piece), crc)
         return None
+
+    def take_now(self, piece: memoryview) -> None:
+        """Write bytes, in the thread that this is called in."""
+        crc = crc64(piece, self.crc64)
+        _write(self._owner.file, piece, self.offset)
+        self._advance(len(piece), crc)
 
     def _written(self, size: int, crc: int, writing: asyncio.Future[None]) -> None:
         if not writing.cancelled() and writing.exception() is None:
@@ -161,14 +169,18 @@ def _write(file: int, piece: memoryview, offset: int) -> None:
 
 def _reserve(file: int, size: int) -> None:
     os.ftruncate(file, 0)
-    if not size:
-        return
+    os.ftruncate(file, size)
+    probe = min(size, _PROBE)
     try:
-        os.posix_fallocate(file, 0, size)
+        begun = time.perf_counter()
+        if probe:
+            os.posix_fallocate(file, 0, probe)
+        # A file system in memory fills the room with zeros: every byte would be written twice.
+        if size > probe and time.perf_counter() - begun < _PROBE_S:
+            os.posix_fallocate(file, probe, size - probe)
     except OSError as error:
         if error.errno not in _NO_RESERVING:
             raise
-        os.ftruncate(file, size)
 
 
 def _crc64(file: int, offset: int, size: int) -> int:

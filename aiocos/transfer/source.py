@@ -16,7 +16,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from aiocos.body import PIECE, Body, FileWork
+from aiocos.body import PIECE, Body, FileSpan, FileWork
 from aiocos.encoding.digest import Bytes, crc64
 from aiocos.errors import ParameterError, SourceChangedError
 from aiocos.transfer.limits import Share
@@ -50,7 +50,7 @@ class SourceFile:
         self.identity = Identity.of(os.fstat(file))
         self.work = FileWork(executor)
         self._executor = executor
-        self._file = file
+        self.file = file
 
     @classmethod
     async def open(cls, path: str | os.PathLike[str], executor: Executor) -> SourceFile:
@@ -69,7 +69,7 @@ class SourceFile:
 
     def close(self) -> None:
         """Let go of the file."""
-        os.close(self._file)
+        os.close(self.file)
 
     @property
     def size(self) -> int:
@@ -82,7 +82,7 @@ class SourceFile:
         Raises:
             SourceChangedError: its size, time or place on disk is another.
         """
-        if Identity.of(os.fstat(self._file)) != self.identity:
+        if Identity.of(os.fstat(self.file)) != self.identity:
             raise SourceChangedError(
                 f"{self.path} was changed while it was being uploaded: nothing was completed; "
                 "upload it again when nobody writes to it"
@@ -90,11 +90,20 @@ class SourceFile:
 
     async def read(self, size: int, offset: int) -> bytes:
         """Return some of ``size`` bytes, at least one."""
-        piece = await self.work.run(os.pread, self._file, size, offset)
+        piece = await self.work.run(os.pread, self.file, size, offset)
         if not piece:
-            self.check()
-            raise SourceChangedError(f"{self.path} ends before its {self.size} bytes")
+            self.check_read(0)
         return piece
+
+    def check_read(self, size: int) -> None:
+        """Check the file behind a read of ``size`` bytes, which 0 ends too early.
+
+        Raises:
+            SourceChangedError: it is no longer what it was.
+        """
+        self.check()
+        if not size:
+            raise SourceChangedError(f"{self.path} ends before its {self.size} bytes")
 
     async def digests(self, part: Part) -> tuple[str, int]:
         """Read a part and return its MD5, in hex, and its CRC-64."""
@@ -117,10 +126,20 @@ def _absolute(path: str | os.PathLike[str]) -> Path:
 def _open(path: str) -> int:
     # Not to wait for a writer, if it is a FIFO.
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    if not stat.S_ISREG(os.fstat(file).st_mode):
+    try:
+        _check(file)
+    except BaseException:
         os.close(file)
-        raise ValueError("it is not a regular file")
+        raise
     return file
+
+
+def _check(file: int) -> None:
+    facts = os.fstat(file)
+    if not stat.S_ISREG(facts.st_mode):
+        raise ValueError("it is not a regular file")
+    if not facts.st_size and os.pread(file, 1, 0):
+        raise ValueError("it does not tell its length")  # as in /proc: all would be lost
 
 
 class PartBody(Body):
@@ -136,9 +155,12 @@ class PartBody(Body):
         self._progress.advance(-self._counted)
         self._counted = 0
 
+    def _count(self, size: int) -> None:
+        self._counted += size
+        self._progress.advance(size)
+
     async def _passed(self, count: int) -> None:
-        self._counted += count
-        self._progress.advance(count)
+        self._count(count)
         if self._share.is_limited:
             await self._share.send(count)
 
@@ -170,6 +192,14 @@ class FilePart(PartBody):
             await self._passed(len(piece))
             yield piece
 
+    def span(self) -> FileSpan | None:
+        """Where the part is, unless its bytes must wait for bandwidth."""
+        if self._share.is_limited:
+            return None
+        self._restart()
+        source, part = self._source, self._part
+        return FileSpan(source.file, part.offset, part.size, self._count, source.check_read)
+
     async def md5(self, executor: Executor) -> bytes:
         """Read the part once more and return its MD5."""
         digest, _ = await self._source.digests(self._part)
@@ -189,3 +219,11 @@ class MemoryPart(PartBody):
         for piece in self._held:
             await self._passed(len(piece))
             yield piece
+
+    async def md5(self, executor: Executor) -> bytes:
+        """Return the MD5 of what is held, which moves no byte."""
+        digest = hashlib.md5(usedforsecurity=False)
+        loop = asyncio.get_running_loop()
+        for piece in self._held:
+            await loop.run_in_executor(executor, digest.update, piece)
+        return digest.digest()

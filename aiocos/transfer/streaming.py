@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack, aclosing
 from typing import Any, Final, NamedTuple
 
-from aiocos.body import as_body
+from aiocos.body import PIECE, as_body
 from aiocos.encoding.digest import Bytes
 from aiocos.errors import IntegrityError, ParameterError
 from aiocos.operations.checks import MAX_PARTS, MAX_PUT_BYTES, whole_number
@@ -22,14 +22,16 @@ from aiocos.session import Session
 from aiocos.transfer.job import Operator, Terms
 from aiocos.transfer.multipart import MultipartJob, Sent
 from aiocos.transfer.plan import Part
-from aiocos.transfer.progress import ProgressCallback
+from aiocos.transfer.progress import Progress, ProgressCallback
 from aiocos.transfer.source import MemoryPart
 from aiocos.transfer.upload import part_bytes
 from aiocos.transfer.workers import Lap
 from aiocos.transport import Exchange
+from aiocos.units import KIB
 
 _DOUBLE_FROM: Final = 4000
 _DOUBLE_EVERY: Final = 1000
+_SMALL: Final = 64 * KIB
 
 
 class HeldPart(NamedTuple):
@@ -102,7 +104,7 @@ class StreamUpload(MultipartJob[dict[str, Any]]):
         self.progress.total = self._body.size or 0
         self.progress.tell("started")
         async with aclosing(self._body.pieces(session.executor)) as pieces:
-            parts = self._parts(_Cutter(pieces))
+            parts = self._parts(_Cutter(pieces, self.progress))
             async with aclosing(parts):
                 first = await anext(parts)
                 try:
@@ -137,7 +139,8 @@ class StreamUpload(MultipartJob[dict[str, Any]]):
         self, session: Session, first: HeldPart, rest: AsyncGenerator[HeldPart, None]
     ) -> dict[str, Any]:
         try:
-            await self.drain(_chained(first, rest), self._send)
+            async with aclosing(_chained(first, rest)) as parts:
+                await self.drain(parts, self._send)
             return await self.complete(session)
         except BaseException as error:
             await first.slot.aclose()
@@ -160,6 +163,8 @@ class StreamUpload(MultipartJob[dict[str, Any]]):
                 pieces = await cutter.take(size)
                 self._read_bytes += sum(map(len, pieces))
                 self.progress.total = max(self.progress.total, self._read_bytes)
+                if self._body.size is not None and self._read_bytes > self._body.size:
+                    raise IntegrityError(f"Body gave more than its {self._body.size} bytes")
                 if not pieces and number > 1:
                     break
                 slot = stack.pop_all()
@@ -192,36 +197,52 @@ class StreamUpload(MultipartJob[dict[str, Any]]):
                 check=check,
                 patience=self.patience(lap),
             )
-            await self.done(Part(held.number, 0, held.size), Sent(held.size, result["ETag"], crc))
+            is_proven = result["verified"] != "size"
+            sent = Sent(held.size, result["ETag"], crc, is_proven)
+            await self.done(Part(held.number, 0, held.size), sent)
 
 
 class _Cutter:
     """Cuts a stream into lengths, whatever lengths it comes in."""
 
-    def __init__(self, pieces: AsyncGenerator[Bytes, None]) -> None:
+    def __init__(self, pieces: AsyncGenerator[Bytes, None], progress: Progress) -> None:
         self._pieces = pieces
+        self._progress = progress
         self._rest = b""
         self.is_over = False
 
     async def take(self, size: int) -> list[bytes]:
         """Return the next ``size`` bytes, fewer only at the end."""
         taken: list[bytes] = []
+        small = bytearray()  # a byte at a time would hold eight times as much, and send so often
         left = size
         while left:
             piece = self._rest or await self._next()
             if not piece:
                 self.is_over = True
                 break
-            taken.append(piece[:left])
-            self._rest = piece[left:]
-            left -= len(taken[-1])
+            cut, self._rest = piece[:left], piece[left:]
+            left -= len(cut)
+            if small and len(small) + len(cut) > PIECE:
+                taken.append(bytes(small))
+                small.clear()
+            if small or len(cut) < _SMALL:
+                small += cut
+            else:
+                taken.append(cut)
+        if small:
+            taken.append(bytes(small))
         return taken
 
     async def _next(self) -> bytes:
-        async for piece in self._pieces:
-            if piece:
-                # A copy, unless it cannot change: many readers fill one buffer again.
-                return bytes(piece)
+        try:
+            async for piece in self._pieces:
+                if piece:
+                    # A copy, unless it cannot change: many readers fill one buffer again.
+                    return bytes(piece)
+        except BaseException as error:
+            self._progress.foreign = error
+            raise
         return b""
 
 

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from aiocos.body import PIECE
+from aiocos.body import PIECE, finished
 from aiocos.encoding.headers import number
 from aiocos.errors import (
     CosClientError,
@@ -38,7 +38,7 @@ from aiocos.transfer.destinations import Destinations, Landing, Remote
 from aiocos.transfer.download import FileDownload
 from aiocos.transfer.job import Job, Operator, Terms
 from aiocos.transfer.landing import directory_inside
-from aiocos.transfer.paths import UnsafeKeyError
+from aiocos.transfer.paths import NameRules, UnsafeKeyError
 from aiocos.transfer.progress import Progress, ProgressCallback
 from aiocos.transfer.scanning import Found, LeftOut, scan
 from aiocos.transfer.sink import Span
@@ -93,10 +93,10 @@ class Work:
                 # What grew or was replaced has other bytes than were foreseen.
                 self.progress.total = self.progress.consumed
 
-    async def transfer(self, job: Job[Any]) -> None:
+    async def transfer(self, job: Job[Any], *, is_news: bool = False) -> None:
         """Move one file within the limits of the whole operation."""
         job.share = self.share
-        job.progress = FileProgress(self.progress)
+        job.progress = FileProgress(self.progress, is_news=is_news)
         await job.run()
         self.report.count(job.progress.total)
 
@@ -156,13 +156,22 @@ async def upload_one(work: Work, path: str, key: str) -> None:
 # -- down ----------------------------------------------------------------------
 
 
-async def look_up(work: Work, prefix: str, found: Destinations) -> None:
-    """List everything below a prefix, and find out which keys ask for the same place."""
+async def look_up(
+    work: Work, prefix: str, found: Destinations, rules: Callable[[], NameRules]
+) -> None:
+    """List everything below a prefix, and find out which keys ask for the same place.
+
+    ``rules`` may block; it is asked when there is something to download.
+    """
     async with closing(work.client.iter_objects(work.bucket, Prefix=prefix)) as listing:
         async for item in listing:
             found.add(Remote(item["Key"], _size(item["Size"]), item["ETag"]))
-    executor = (await work.client._ready()).executor
-    await asyncio.get_running_loop().run_in_executor(executor, found.settle)
+    if found.count:
+        executor = (await work.client._ready()).executor
+        settling = asyncio.get_running_loop().run_in_executor(
+            executor, lambda: found.settle(rules())
+        )
+        await finished(settling)
     work.progress.total = found.size
 
 
@@ -191,7 +200,7 @@ async def download_one(work: Work, landing: Landing, target: Path) -> None:
                 await _download_small(work, landing.remote, place)
             else:
                 job = _ListedDownload(work, landing.remote, place, shown)
-                await work.transfer(job)
+                await work.transfer(job, is_news=not landing.remote.etag)
     except (OSError, CosClientError) as error:
         cause = error.__cause__ if type(error) is CosClientError else error
         if not isinstance(cause, OSError) or cause.filename == str(shown):

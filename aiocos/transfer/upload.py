@@ -153,7 +153,7 @@ class FileUpload(MultipartJob[dict[str, Any]]):
                 check=check,
                 patience=self.patience(lap),
             )
-        await self.done(part, Sent(part.size, result["ETag"], crc))
+        await self.done(part, Sent(part.size, result["ETag"], crc, result["verified"] != "size"))
 
     async def _look_at(self, part: Part, listed: ListedPart) -> Sent | None:
         """Read a part that COS has and the journal lacks: is it this one?"""

@@ -37,6 +37,10 @@ class Lap(Generic[T]):
     """How often the workers had been halved when its present attempt began."""
 
 
+class _InterruptedError(Exception):
+    """What a worker waited for was cancelled, and not by us."""
+
+
 class PartsFailedError(Exception):
     """Some things could not be done; never leaves the package."""
 
@@ -76,6 +80,7 @@ class Crew(Generic[T]):
             Exception: what was not one of the failures that are collected.
         """
         source = _Source(items)
+        failed: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as group:
 
@@ -92,7 +97,11 @@ class Crew(Generic[T]):
         except BaseExceptionGroup as errors:
             known = {id(error) for _, error in self._failures}
             other = [error for error in flat(errors) if id(error) not in known]
-            raise other[0] if other else PartsFailedError(self._failures) from None
+            failed = other[0] if other else PartsFailedError(self._failures)
+        if isinstance(failed, _InterruptedError):
+            failed = failed.__cause__
+        if failed is not None:
+            raise failed  # out here, where it keeps its own cause
 
     async def _work(self, source: _Source[T], do: Callable[[Lap[T]], Awaitable[None]]) -> None:
         try:
@@ -107,6 +116,13 @@ class Crew(Generic[T]):
                     self._failures.append((lap.item, error))
                     raise
                 self._count_clean(lap)
+        except asyncio.CancelledError as error:
+            # A TaskGroup takes a cancelled task for one that is done: the parts that it did
+            # not do would be missing, and nobody would know.
+            task = asyncio.current_task()
+            if task is not None and not task.cancelling():
+                raise _InterruptedError from error
+            raise
         finally:
             self._active -= 1
 
@@ -122,7 +138,7 @@ class Crew(Generic[T]):
         return is_news
 
     def _count_clean(self, lap: Lap[T]) -> None:
-        if lap.epoch != self._epoch:
+        if lap.epoch != self._epoch or not self._epoch:
             return
         self._clean += 1
         if self._clean % _CLEAN_PARTS == 0:

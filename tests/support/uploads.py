@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
-from aiocos.emulator import FaultRule
+from aiocos import CosS3Client
+from aiocos.emulator import CosEmulator, FaultRule
+from aiocos.transfer.housekeeping import IncompleteUpload
 from tests.conftest import BUCKET
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
 
-async def begin(client, emulator, key, *, ago=2 * DAY, parts=()):
+async def begin(
+    client: CosS3Client,
+    emulator: CosEmulator,
+    key: str,
+    *,
+    ago: timedelta = 2 * DAY,
+    parts: Sequence[int] = (),
+) -> str:
     """Begin an upload some time ago, with parts of these sizes, and leave it."""
     emulator.clock.advance(seconds=-ago.total_seconds())
     upload = (await client.create_multipart_upload(BUCKET, key))["UploadId"]
@@ -22,11 +33,12 @@ async def begin(client, emulator, key, *, ago=2 * DAY, parts=()):
     return upload
 
 
-async def left(client, **options):
+async def left(client: CosS3Client, **options: Any) -> list[IncompleteUpload]:
+    """What the client finds."""
     return [upload async for upload in client.iter_incomplete_uploads(BUCKET, **options)]
 
 
-def listing(*uploads, truncated=False):
+def listing(*uploads: tuple[str, str, str], truncated: bool = False) -> str:
     """What COS answers with these uploads: key, id and time of each."""
     lines = "".join(
         f"<Upload><Key>{key}</Key><UploadId>{identity}</UploadId>"
@@ -46,6 +58,6 @@ def listing(*uploads, truncated=False):
     )
 
 
-def listed_page(emulator, number, page):
+def listed_page(emulator: CosEmulator, number: int, page: str) -> None:
     """Let the page of this number be what is given."""
     emulator.add_fault(FaultRule(operation="ListMultipartUploads", nth=number, body=page))

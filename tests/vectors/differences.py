@@ -13,16 +13,25 @@ Entries come one after the other, a later one on top of an earlier one. An entry
 of a result leaves recordings alone that end in an error, one about getters those that do not,
 one about requests those that send none.
 
-Some fields are no part of a report: ``exchange`` puts the exchange and outcome of another
-recording in the place of this one's, ``client_retry`` gives the client that many retries, and
-``more`` goes on with further requests and the status that answers each.
+``only`` narrows a field ``request.x`` down to the requests it fits, a glob over ``METHOD target``.
+
+Some fields are no part of a report, they say what is played back, and to whom:
+
+``exchange``      the exchanges and the outcome of another recording, in the place of this one's
+``exchanges``     these of them in this order, by number; ``id:number`` is one of another recording
+``swap``          other texts for some, wherever they stand in the recording
+``more``          further requests at the end, with the status and headers that answer each
+``client_retry``  so many retries for the client
+``transfers``     this TransferConfig for the client
 """
 
 from __future__ import annotations
 
 import copy
 import fnmatch
+import json
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -31,7 +40,7 @@ from urllib.parse import parse_qsl
 
 Report = dict[str, Any]
 
-SETTINGS = frozenset({"exchange", "client_retry"})
+SETTINGS = frozenset({"exchange", "exchanges", "swap", "client_retry", "transfers"})
 RETRY_MARK = ("x-cos-sdk-retry", "true")
 
 
@@ -45,6 +54,7 @@ class Difference:
     value: Any = None
     only_if_missing: bool = False
     absent: bool = False
+    only: str = "*"
 
     @classmethod
     def parse(cls, entry: dict[str, Any]) -> Difference:
@@ -58,6 +68,7 @@ class Difference:
             only_if_missing="default" in entry,
             absent=bool(entry.pop("absent", False)),
             value=entry.pop("value", entry.pop("default", None)),
+            only=entry.pop("only", "*"),
         )
         entry.pop("null", None)
         assert not entry, f"{parsed.ids}: unknown {sorted(entry)}"
@@ -72,7 +83,7 @@ class Difference:
             _set_attempts(report, self.value)
         elif self.field == "more":
             for further in self.value:
-                report["requests"].append(_further(report["requests"][0], further))
+                report["requests"].append(_further(report["requests"][-1], further))
             report["attempts"] = len(report["requests"])
         elif self.field == "request":
             assert self.absent, "a request is changed field by field"
@@ -90,16 +101,23 @@ class Difference:
             self._put(report, first)
             return
         *way, name = path
-        for target in report["requests"] if first == "request" else [report.get(first)]:
+        for target in self._requests(report) if first == "request" else [report.get(first)]:
             part = reduce(_step, way, target)
             if isinstance(part, dict) and part:
                 self._put(part, name)
+
+    def _requests(self, report: Report) -> list[Report]:
+        return [one for one in report["requests"] if fnmatch.fnmatchcase(_line(one), self.only)]
 
     def _put(self, target: Report, name: str) -> None:
         if self.absent:
             target.pop(name, None)
         elif not (self.only_if_missing and name in target):
             target[name] = copy.deepcopy(self.value)
+
+
+def _line(request: Report) -> str:
+    return f"{request['method']} {request['path']}?{request['raw_query']}".rstrip("?")
 
 
 def _step(part: Any, name: str) -> Any:
@@ -117,8 +135,8 @@ def _set_attempts(report: Report, attempts: int) -> None:
     report["attempts"] = attempts
 
 
-def _further(first: Report, wanted: dict[str, Any]) -> Report:
-    """A request to the same host as the first one, without a body."""
+def _further(last: Report, wanted: dict[str, Any]) -> Report:
+    """A request to the same host as the last one, without a body."""
     method, target = wanted["request"].split(" ")
     path, _, raw_query = target.partition("?")
     return {
@@ -126,8 +144,8 @@ def _further(first: Report, wanted: dict[str, Any]) -> Report:
         "path": path,
         "raw_query": raw_query,
         "query": sorted(parse_qsl(raw_query, keep_blank_values=True)),
-        "headers": {"host": first["headers"]["host"], **wanted.get("headers", {})},
-        "authorization": first["authorization"],
+        "headers": {"host": last["headers"]["host"], **wanted.get("headers", {})},
+        "authorization": last["authorization"],
         "body": b"",
     }
 
@@ -140,10 +158,43 @@ def read(path: Path) -> list[Difference]:
 
 def setting(differences: list[Difference], vector_id: str, name: str, default: Any) -> Any:
     """The last value for a field that is no part of a report."""
-    found = [
+    return [default, *settings(differences, vector_id, name)][-1]
+
+
+def settings(differences: list[Difference], vector_id: str, name: str) -> list[Any]:
+    """Every value for a field that is no part of a report."""
+    return [
         entry.value for entry in differences if entry.field == name and entry.globs_for(vector_id)
     ]
-    return found[-1] if found else default
+
+
+def exchanges_of(recording: Report) -> list[Report]:
+    """The exchanges of a recording, also where it is of a single one."""
+    found = recording.get("exchanges") or [recording]
+    return [exchange for exchange in found if exchange["request"]]
+
+
+def recording(
+    differences: list[Difference], vector_id: str, recordings: Mapping[str, Report]
+) -> Report:
+    """What is played back for a recording: its own, or what its differences make of it."""
+    played = recordings[setting(differences, vector_id, "exchange", vector_id)]
+    numbers = setting(differences, vector_id, "exchanges", None)
+    if numbers is not None:
+        picked = [_picked(number, played, recordings) for number in numbers]
+        played = {**played, "exchanges": picked}
+    for swap in settings(differences, vector_id, "swap"):
+        text = json.dumps(played, ensure_ascii=False)
+        for old, new in swap.items():
+            assert old in text, f"{vector_id}: {old!r} is not there to be swapped"
+            text = text.replace(old, new)
+        played = json.loads(text)
+    return played
+
+
+def _picked(number: int | str, played: Report, recordings: Mapping[str, Report]) -> Report:
+    other, _, index = str(number).rpartition(":")
+    return exchanges_of(recordings[other] if other else played)[int(index)]
 
 
 def apply(differences: list[Difference], vector_id: str, report: Report) -> list[Difference]:

@@ -1,0 +1,288 @@
+"""The disk under a transfer: seen call by call, failing when told, and gone at a power cut.
+
+In: the directories that are looked at. Out: the names of the calls on them, ``fsync temp``, in
+order; a trap that is sprung at the n-th of one name; and what a disk may hold after a cut,
+when only what was fsynced is certain. The operating system's own functions are wrapped,
+never ours.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+WRAPPED: Final = (
+    "open write pwrite pread fsync ftruncate posix_fallocate replace rename unlink".split()
+)
+_PAGE: Final = 4096
+_REAL: Final = {name: getattr(os, name) for name in WRAPPED}
+
+
+@dataclass
+class Trap:
+    """What happens at one call; it may raise."""
+
+    event: str
+    action: Callable[[], object]
+    nth: int = 1
+    after: bool = False
+    always: bool = False
+    """Also at every later one."""
+
+    def is_due(self, event: str, count: int) -> bool:
+        return event == self.event and (count == self.nth or (self.always and count >= self.nth))
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call that changes what is on the disk."""
+
+    event: str
+    inode: int = 0
+    offset: int = 0
+    data: bytes = b""
+    """Of a write."""
+    size: int = 0
+    """Of a truncation, or of what is set aside."""
+    folder: str = ""
+    name: str = ""
+    onto: str = ""
+    """What the name becomes; empty where it goes."""
+
+
+@dataclass
+class Disk:
+    """Wraps the functions of ``os`` while it is entered."""
+
+    journals: Path
+    target: Path
+    """The directory that the downloaded file is in."""
+    source: Path | None = None
+    records: bool = False
+    """Keep what was written, for ``after_power_cut``."""
+    trap: Trap | None = None
+    counts: Counter[str] = field(default_factory=Counter)
+    trace: list[str] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    cut_at: int | None = None
+    """Calls on the disk before the power went; those behind it never were."""
+
+    def __post_init__(self) -> None:
+        self._lock = threading.RLock()
+        self.begin = {folder: _contents(folder) for folder in (self.journals, self.target)}
+
+    def __enter__(self) -> Self:
+        for name in WRAPPED:
+            setattr(os, name, getattr(self, f"_{name}"))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for name, real in _REAL.items():
+            setattr(os, name, real)
+
+    # -- which call it is ----------------------------------------------------
+
+    def _kind(self, path: Path) -> str:
+        if path == self.source:
+            return "source"
+        if path in (self.journals, self.target):
+            return "journals" if path == self.journals else "directory"
+        if path.parent == self.journals:
+            return "journal"
+        if path.parent == self.target:
+            return "temp" if path.name.endswith(".part") else "file"
+        return ""
+
+    def _do(self, verb: str, path: Path, call: Callable[[], Any], what: Call | None) -> Any:
+        kind = self._kind(path)
+        if not kind:
+            return call()
+        event = f"{verb} {kind}"
+        with self._lock:
+            self.counts[event] += 1
+            count = self.counts[event]
+        trap = self.trap
+        is_due = trap is not None and trap.is_due(event, count)
+        if trap is not None and is_due and not trap.after:
+            trap.action()
+        result = call()
+        with self._lock:
+            self.trace.append(event)
+            if self.records and what is not None:
+                self.calls.append(what)
+        if trap is not None and is_due and trap.after:
+            trap.action()
+        return result
+
+    def cut(self) -> None:
+        """The power goes: no later call reaches the disk that is rebuilt."""
+        if self.cut_at is None:
+            self.cut_at = len(self.calls)
+
+    # -- the functions -------------------------------------------------------
+
+    def _open(self, path: Any, flags: int, *args: Any, **kwargs: Any) -> int:
+        is_new = flags & os.O_CREAT and not os.path.lexists(path)
+        file: int = _REAL["open"](path, flags, *args, **kwargs)
+        place = _place(file)
+        if self.records and is_new and self._kind(place):
+            inode = os.fstat(file).st_ino
+            with self._lock:
+                told = Call("create", inode, folder=str(place.parent), name=place.name)
+                self.calls.append(told)
+        return file
+
+    def _write(self, file: int, data: Any) -> int:
+        if (place := _place(file)).parent not in self.begin:
+            return int(_REAL["write"](file, data))
+        size = os.fstat(file).st_size
+        what = self._data(file, size, data)
+        return int(self._do("write", place, lambda: _REAL["write"](file, data), what))
+
+    def _pwrite(self, file: int, data: Any, offset: int) -> int:
+        what = self._data(file, offset, data)
+        call = lambda: _REAL["pwrite"](file, data, offset)  # noqa: E731
+        return int(self._do("write", _place(file), call, what))
+
+    def _data(self, file: int, offset: int, data: Any) -> Call | None:
+        if not self.records:
+            return None
+        return Call("data", os.fstat(file).st_ino, offset, bytes(data))
+
+    def _pread(self, file: int, size: int, offset: int) -> bytes:
+        call = lambda: _REAL["pread"](file, size, offset)  # noqa: E731
+        return bytes(self._do("read", _place(file), call, None))
+
+    def _fsync(self, file: int) -> None:
+        what = Call("fsync", os.fstat(file).st_ino, folder=str(_place(file)))
+        self._do("fsync", _place(file), lambda: _REAL["fsync"](file), what)
+
+    def _ftruncate(self, file: int, size: int) -> None:
+        what = Call("size", os.fstat(file).st_ino, size=size)
+        self._do("truncate", _place(file), lambda: _REAL["ftruncate"](file, size), what)
+
+    def _posix_fallocate(self, file: int, offset: int, size: int) -> None:
+        what = Call("room", os.fstat(file).st_ino, size=offset + size)
+        call = lambda: _REAL["posix_fallocate"](file, offset, size)  # noqa: E731
+        self._do("reserve", _place(file), call, what)
+
+    def _replace(self, old: Any, new: Any, **kwargs: Any) -> None:
+        self._move("replace", _REAL["replace"], old, new, kwargs)
+
+    def _rename(self, old: Any, new: Any, **kwargs: Any) -> None:
+        self._move("replace", _REAL["rename"], old, new, kwargs)
+
+    def _move(self, verb: str, real: Any, old: Any, new: Any, kwargs: dict[str, Any]) -> None:
+        path = Path(old)
+        what = Call("name", folder=str(path.parent), name=path.name, onto=Path(new).name)
+        self._do(verb, path, lambda: real(old, new, **kwargs), what)
+
+    def _unlink(self, path: Any, **kwargs: Any) -> None:
+        place = Path(path)
+        what = Call("name", folder=str(place.parent), name=place.name)
+        self._do("unlink", place, lambda: _REAL["unlink"](path, **kwargs), what)
+
+    # -- after the cut -------------------------------------------------------
+
+    def after_power_cut(self, chance: random.Random) -> None:
+        """Put on the disk what it may hold now; of what was not fsynced any part may be lost.
+
+        Names are lost from the last change backwards, data in any order, and a write may
+        be torn at a page.
+        """
+        calls = self.calls[: self.cut_at]
+        kept = _survivors(calls, chance)
+        data: dict[int, bytearray] = {}
+        names: dict[Path, dict[str, int]] = {}
+        for folder, (there, contents) in self.begin.items():
+            names[folder] = dict(there)
+            data.update({inode: bytearray(content) for inode, content in contents.items()})
+        for call in kept:
+            _apply(call, data, names)
+        for folder, there in names.items():
+            for path in folder.iterdir():
+                _REAL["unlink"](path)
+            for name, inode in there.items():
+                (folder / name).write_bytes(data.get(inode, b""))
+
+
+def _place(file: int) -> Path:
+    return Path(os.readlink(f"/proc/self/fd/{file}"))
+
+
+def _contents(folder: Path) -> tuple[dict[str, int], dict[int, bytes]]:
+    paths = [path for path in folder.iterdir() if path.is_file()]
+    names = {path.name: path.stat().st_ino for path in paths}
+    return names, {path.stat().st_ino: path.read_bytes() for path in paths}
+
+
+def _survivors(calls: list[Call], chance: random.Random) -> list[Call]:
+    """Choose what reached the disk: all that was fsynced, and some of the rest."""
+    durable_data: dict[int, int] = {}
+    durable_names: dict[str, int] = {}
+    for index, call in enumerate(calls):
+        if call.event == "fsync":
+            durable_data[call.inode] = index
+            durable_names[call.folder] = index
+    loose_names = Counter(
+        call.folder
+        for index, call in enumerate(calls)
+        if call.event in {"create", "name"} and index > durable_names.get(call.folder, -1)
+    )
+    # All of it, none of it, names before their data, or any mixture.
+    data_share = chance.choice([1.0, 0.0, 0.5, 0.9])
+    allowed = {folder: chance.choice([count, chance.randint(0, count)]) for folder, count in
+               sorted(loose_names.items())}  # fmt: skip
+    kept = []
+    for index, call in enumerate(calls):
+        if call.event in {"create", "name"}:
+            if index > durable_names.get(call.folder, -1):
+                allowed[call.folder] -= 1
+                if allowed[call.folder] < 0:
+                    continue
+            kept.append(call)
+        elif call.event != "fsync":
+            if index > durable_data.get(call.inode, -1) and chance.random() >= data_share:
+                call = _torn(call, chance)
+            kept.append(call)
+    return kept
+
+
+def _torn(call: Call, chance: random.Random) -> Call:
+    """Lose a call, or all of a write from some page on."""
+    pages = len(call.data) // _PAGE
+    whole = chance.randint(0, pages) * _PAGE if chance.random() < 0.3 else 0
+    return Call("data", call.inode, call.offset, call.data[:whole])
+
+
+def _apply(call: Call, data: dict[int, bytearray], names: dict[Path, dict[str, int]]) -> None:
+    there = names.get(Path(call.folder), {})
+    if call.event == "create":
+        there[call.name] = call.inode
+        data[call.inode] = bytearray()  # an inode's number may have been another file's
+    elif call.event == "name" and call.name in there:
+        inode = there.pop(call.name)
+        if call.onto:
+            there[call.onto] = inode
+    elif call.event == "data" and call.data:
+        content = data.setdefault(call.inode, bytearray())
+        end = call.offset + len(call.data)
+        content.extend(bytes(max(0, end - len(content))))
+        content[call.offset : end] = call.data
+    elif call.event in {"size", "room"}:
+        content = data.setdefault(call.inode, bytearray())
+        content.extend(bytes(max(0, call.size - len(content))))
+        if call.event == "size":
+            del content[call.size :]
