@@ -17,10 +17,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple, TypeVar
 
-from aiocos.body import PIECE, FileSpan
+from aiocos.body import FileSpan
 from aiocos.encoding.digest import crc64
 from aiocos.errors import TransportError
 from aiocos.pace import Meter
+from aiocos.units import PIECE
 
 T = TypeVar("T")
 

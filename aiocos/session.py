@@ -32,11 +32,12 @@ from aiocos.errors import (
     TransportError,
 )
 from aiocos.failures import read_failure
+from aiocos.outgoing import Upload
 from aiocos.pace import Wait
 from aiocos.request import Repeat, Request
 from aiocos.retry import Attempts, RetryBudget, RetryPolicy, Step, Trouble
 from aiocos.signer import Signer
-from aiocos.transport import Exchange, Transport, Upload
+from aiocos.transport import Exchange, Transport
 from aiocos.units import MIB
 
 T = TypeVar("T")

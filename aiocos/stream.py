@@ -18,7 +18,6 @@ from types import TracebackType
 from typing import Final, Literal, Self
 
 from aiocos import files
-from aiocos.body import FileWork
 from aiocos.encoding.digest import crc64, md5_of_etag
 from aiocos.encoding.headers import number
 from aiocos.errors import (
@@ -28,6 +27,7 @@ from aiocos.errors import (
     ObjectChangedError,
     TransportError,
 )
+from aiocos.offload import FileWork
 from aiocos.request import Request
 from aiocos.retry import Attempts
 from aiocos.session import Session

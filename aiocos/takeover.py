@@ -17,11 +17,11 @@ from typing import Any, Final
 
 from aiohttp.client_proto import ResponseHandler
 
-from aiocos.body import PIECE, finished
 from aiocos.errors import TransportError
+from aiocos.offload import finished
 from aiocos.pace import Meter, Watch
 from aiocos.pump import Pumps, Stop
-from aiocos.units import KIB
+from aiocos.units import KIB, PIECE
 
 Take = Callable[[memoryview], "asyncio.Future[Any] | None"]
 """Uses bytes before it returns, or before the future it returns is done."""

@@ -14,9 +14,7 @@ not leave this module.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from concurrent.futures import Executor
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -26,14 +24,14 @@ from aiohttp.http import HttpProcessingError
 from yarl import URL
 
 from aiocos import takeover
-from aiocos.body import Body, finished
 from aiocos.config import CosConfig, Timeouts
-from aiocos.encoding.digest import Bytes, crc64
 from aiocos.encoding.headers import canonical_headers, number
 from aiocos.errors import IntegrityError, ParameterError, ResponseParseError, TransportError
 from aiocos.network import proxy_for, tls_settings
+from aiocos.offload import finished
+from aiocos.outgoing import BROKEN, Upload, write
 from aiocos.pace import Meter, Pace, Wait, Watch
-from aiocos.pump import Pumps, SourceFailedError, Terms, pull, push
+from aiocos.pump import Pumps, Terms, pull
 from aiocos.request import Reply
 from aiocos.units import KIB
 
@@ -119,9 +117,9 @@ class Transport:
                 vars(protocol)[_USED] = True
                 _read_in_steps(protocol.transport, _SMALL_READ)
                 if upload.whole is not None:
-                    _write(protocol, head + upload.whole)
+                    write(protocol, head + upload.whole)
                 else:
-                    _write(protocol, head)
+                    write(protocol, head)
                     pace = Pace(self._watch, limit, self._config.Timeouts)
                     await upload.send(protocol, pace, self.pumps)
                     self._watch.add(limit, wait.head_s)
@@ -129,7 +127,7 @@ class Transport:
         except BaseException as error:
             if connection is not None:
                 connection.close()
-            if error is upload.source_error or not isinstance(error, _BROKEN):
+            if error is upload.source_error or not isinstance(error, BROKEN):
                 raise
             raise _translate(error, sent=connection is not None, is_reused=is_reused) from error
         finally:
@@ -156,7 +154,6 @@ _NO_CONNECTION: Final = (
     "no connection in time: the server does not answer, or bodies that nobody reads or closes "
     "hold them all"
 )
-_BROKEN: Final = (aiohttp.ClientError, OSError, HttpProcessingError)
 
 
 def _prepared(connection: Any, method: str) -> Any:
@@ -192,32 +189,6 @@ def _head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
     return head.encode()
 
 
-def _write(protocol: Any, data: Bytes) -> None:
-    """Hand bytes to the connection."""
-    transport = protocol.transport
-    if transport is None or transport.is_closing():
-        raise aiohttp.ServerDisconnectedError
-    transport.write(data)
-
-
-async def _drained(protocol: Any) -> None:
-    """Wait until the connection takes more, or until the server has answered already."""
-    if protocol.writing_paused and not len(protocol):
-        await protocol._drain_helper()
-
-
-def _wake(protocol: Any) -> None:
-    """End the wait of ``_drained`` when an answer is there: nothing more may be taken."""
-    waiter = protocol._drain_waiter
-    if len(protocol) and waiter is not None and not waiter.done():
-        protocol._drain_waiter = None
-        waiter.set_result(None)
-
-
-def _has_answer(protocol: Any) -> bool:
-    return len(protocol) > 0 or protocol.transport is None
-
-
 async def _answer(protocol: Any) -> tuple[Any, aiohttp.StreamReader]:
     """Return head and content of the answer; interim ones are passed over, not for ever."""
     for _ in range(_MAX_INTERIM_ANSWERS):
@@ -225,104 +196,6 @@ async def _answer(protocol: Any) -> tuple[Any, aiohttp.StreamReader]:
         if message.code >= 200:
             return message, content
     raise TransportError("the server sends interim answers without end")
-
-
-class Upload:
-    """A Body on its way out in one attempt: its pieces and their running CRC-64."""
-
-    def __init__(self, body: Body | None, executor: Executor) -> None:
-        self.body = body
-        self.executor = executor
-        self.whole = b"" if body is None else body.whole
-        """The bytes themselves where they are few: one write then sends head and body."""
-        self.sent_bytes = 0
-        self.crc64 = 0
-        self.is_complete = self.whole is not None
-        self.source_error: BaseException | None = None
-        """What the caller's body raised, which is not the connection's fault."""
-        if self.whole:
-            self.sent_bytes, self.crc64 = len(self.whole), crc64(self.whole)
-
-    @property
-    def is_consumed(self) -> bool:
-        """Whether a byte was taken from a body that cannot be read again."""
-        return self.body is not None and not self.body.replayable and self.sent_bytes > 0
-
-    async def send(self, protocol: Any, pace: Pace, pumps: Pumps) -> None:
-        """Send the body, until its end or until the server has answered."""
-        try:
-            if await self._pumped(protocol, pace, pumps):
-                return
-            with pace.looking(partial(_wake, protocol)):
-                await self._send_pieces(protocol, pace)
-        except _BROKEN as error:
-            # A server that refuses hangs up on the rest of the body: its answer may be
-            # here already, and says more than the broken connection.
-            if error is self.source_error or not len(protocol):
-                raise
-            protocol.force_close()
-
-    async def _send_pieces(self, protocol: Any, pace: Pace) -> None:
-        size = None if self.body is None else self.body.size
-        is_chunked = size is None
-        async with aclosing(self._pieces()) as pieces:
-            async for piece in pieces:
-                if is_chunked:
-                    _write(protocol, b"%x\r\n" % len(piece))
-                _write(protocol, piece)
-                if is_chunked:
-                    _write(protocol, b"\r\n")
-                begun = protocol._loop.time()
-                await _drained(protocol)
-                pace.advance(len(piece), protocol._loop.time() - begun)
-                if len(protocol) and self.sent_bytes != size:
-                    protocol.force_close()
-                    return
-        if is_chunked:
-            _write(protocol, b"0\r\n\r\n")
-        self.is_complete = True
-
-    async def _pumped(self, protocol: Any, pace: Pace, pumps: Pumps) -> bool:
-        """Let a thread send a body that lies in a file, if one is free."""
-        body = self.body
-        if body is None or not pumps.fits(protocol.transport, body.size or 0):
-            return False
-        await _drained(protocol)
-        if protocol.transport.get_write_buffer_size() or (span := body.span()) is None:
-            return False
-        pace.allow(None)
-        work = partial(push, span, partial(_has_answer, protocol), Terms(*pace.terms))
-        try:
-            self.sent_bytes, self.crc64 = await pumps.run(protocol.transport, work)
-        except SourceFailedError as failed:
-            self.source_error = failed.error
-            raise failed.error from None
-        self.is_complete = self.sent_bytes == body.size
-        if not self.is_complete:
-            protocol.force_close()
-        return True
-
-    async def _pieces(self) -> AsyncGenerator[Bytes, None]:
-        """Give the pieces that are not empty, counted, checked against the size announced."""
-        body = self.body
-        if body is None:
-            return
-        try:
-            async with aclosing(body.pieces(self.executor)) as pieces:
-                async for piece in pieces:
-                    self.sent_bytes += len(piece)
-                    if body.size is not None and self.sent_bytes > body.size:
-                        raise IntegrityError(f"Body gave more than its {body.size} bytes")  # noqa: TRY301
-                    self.crc64 = crc64(piece, self.crc64)
-                    if piece:
-                        yield piece
-            if body.size is not None and self.sent_bytes < body.size:
-                raise IntegrityError(  # noqa: TRY301
-                    f"Body gave {self.sent_bytes} of its {body.size} bytes"
-                )
-        except Exception as error:
-            self.source_error = error
-            raise
 
 
 class Exchange:

@@ -55,6 +55,9 @@ from aiocos.operations.results import (
     UploadFileResult,
     Verified,
 )
+from aiocos.transfer.batch import DirectoryResult
+from aiocos.transfer.destinations import CollisionPolicy, UnsafePolicy
+from aiocos.transfer.directories import DownloadDirOptions, UploadDirOptions
 from aiocos.transfer.housekeeping import AbortedUploads, IncompleteUpload
 from aiocos.transfer.journal import WhenLocked
 from aiocos.transfer.limits import Priority
@@ -74,6 +77,7 @@ __all__ = [
     "BodyLike",
     "BucketList",
     "CannedACL",
+    "CollisionPolicy",
     "CommonPrefix",
     "CompleteMultipartUploadOptions",
     "CompleteMultipartUploadResult",
@@ -94,6 +98,8 @@ __all__ = [
     "DeleteRequest",
     "DeleteTarget",
     "DeletedObject",
+    "DirectoryResult",
+    "DownloadDirOptions",
     "DownloadFileOptions",
     "DownloadFileResult",
     "GetObjectOptions",
@@ -124,6 +130,8 @@ __all__ = [
     "RestoreObjectOptions",
     "RestoreRequest",
     "StorageClassName",
+    "UnsafePolicy",
+    "UploadDirOptions",
     "UploadFileOptions",
     "UploadFileResult",
     "UploadPartCopyOptions",

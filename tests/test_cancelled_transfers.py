@@ -7,6 +7,7 @@ import json
 import random
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -183,10 +184,10 @@ async def test_a_callers_own_timeout(client, tmp_path, kind):
         await scene.reset()
         left = Leftovers(client)
         limit = asyncio.timeout(HANG_S)
-        with Turns({turn: lambda limit=limit: limit.reschedule(loop.time())}):
-            with pytest.raises(TimeoutError) as caught:
-                async with limit:
-                    await scene.run()
+        expire = partial(limit.reschedule, loop.time())
+        with Turns({turn: expire}), pytest.raises(TimeoutError) as caught:
+            async with limit:
+                await scene.run()
         assert not isinstance(caught.value, CosException)
         assert task.cancelling() == 0
         await left.check(f"{kind}, timeout at turn {turn}")

@@ -63,6 +63,17 @@ def check_error_handling() -> None:
     }
 
 
+def check_directories() -> None:
+    assert run("directories.py").splitlines() == [
+        "uploaded   3 files, 59 bytes",
+        "skipped    latest: a symbolic link",
+        "refused    site/../../.bashrc: the path would have a segment ..",
+        "downloaded archive/photo.jpg, img/logo.png, index.html",
+        "encoded    %2E%2E/%2E%2E/.bashrc is ../../.bashrc",
+        "deleted    4 objects",
+    ]
+
+
 def check_web_service() -> None:
     command = [sys.executable, *STRICT, EXAMPLES / "web_service.py"]
     with subprocess.Popen(
@@ -94,6 +105,7 @@ def check_progress() -> None:
 
 
 CHECKS: dict[str, Callable[[], None]] = {
+    "directories.py": check_directories,
     "error_handling.py": check_error_handling,
     "multipart.py": check_multipart,
     "presigned.py": check_presigned,

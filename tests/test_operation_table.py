@@ -9,6 +9,7 @@ import typing
 import pytest
 
 import aiocos
+import aiocos.types
 from aiocos.emulator import CosEmulator
 from aiocos.operations import (
     buckets,
@@ -121,6 +122,14 @@ DOCUMENTED = {
     "ResponseContentEncoding": "response-content-encoding",
 }
 
+# What the document, and the sync SDK beyond it, give the methods for whole files, in that order.
+TRANSFERS = {
+    "upload_file": ["Bucket", "Key", "LocalFilePath", "PartSize", "MAXThread", "EnableMD5"],
+    "upload_file_from_buffer": ["Bucket", "Key", "Body", "MaxBufferSize", "PartSize", "MAXThread"],
+    "download_file": ["Bucket", "Key", "DestFilePath", "PartSize", "MAXThread", "EnableCRC"],
+    "copy": ["Bucket", "Key", "CopySource", "CopyStatus", "PartSize", "MAXThread"],
+}
+
 
 def operations_defined():
     """Every Operation that the modules of the table define."""
@@ -217,3 +226,58 @@ async def test_the_local_server_answers_every_operation():
                     result["Body"].close()
             assert server.count(operation.name) == 1, name
             assert server.count(operation.name, status=501) == 0, name
+
+
+# --- whole files ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", TRANSFERS)
+def test_transfers_take_the_documented_parameters(name):
+    """A transfer takes the documented parameters in their order, and its own behind them."""
+    parameters = list(inspect.signature(getattr(aiocos.CosS3Client, name)).parameters.values())[1:]
+    named = [item.name for item in parameters if item.kind == item.POSITIONAL_OR_KEYWORD]
+
+    assert named[:6] == TRANSFERS[name]
+    assert named[6:] == ["progress_callback"]
+    assert [item.name for item in parameters if item.kind == item.VAR_KEYWORD] == ["options"]
+
+
+def test_transfers_have_the_documented_defaults():
+    """Not given, PartSize is 1 MiB up, 20 down, 10 for a copy; one request does up to 20 MiB."""
+    config = aiocos.TransferConfig()
+    assert (config.upload_part_mib, config.download_part_mib, config.copy_part_mib) == (1, 20, 10)
+    assert (config.single_mib, config.copy_single_mib) == (20, 5 * 1024)
+    for name, parts in {"upload_file_from_buffer": (100, 10, 5)}.items():
+        parameters = inspect.signature(getattr(aiocos.CosS3Client, name)).parameters
+        assert tuple(parameters[key].default for key in TRANSFERS[name][3:]) == parts
+    assert inspect.signature(aiocos.CosS3Client.copy).parameters["CopyStatus"].default == "Copy"
+
+
+@pytest.mark.parametrize(
+    ("started", "name"),
+    {
+        "start_upload": "upload_file",
+        "start_download": "download_file",
+        "start_copy": "copy",
+    }.items(),
+)
+def test_started_transfers_take_the_same(started, name):
+    """A transfer that is started takes exactly what the awaited one takes."""
+    one, other = (getattr(aiocos.CosS3Client, method) for method in (started, name))
+
+    assert inspect.signature(one).parameters == inspect.signature(other).parameters
+
+
+def test_every_type_of_a_method_can_be_named():
+    """The types of options and results of every public method are in ``aiocos.types``."""
+    exported = {getattr(aiocos.types, name) for name in aiocos.types.__all__ if name[0].isupper()}
+    found = set()
+    for name, method in inspect.getmembers(aiocos.CosS3Client, inspect.isfunction):
+        if not name.startswith("_"):
+            hints = list(typing.get_type_hints(method).values())
+            while hints:
+                hint = hints.pop()
+                hints += typing.get_args(hint)
+                found |= {hint} if typing.is_typeddict(hint) else set()
+    assert len(found) > 30
+    assert {hint.__name__ for hint in found - exported} == set()

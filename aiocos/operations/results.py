@@ -380,5 +380,8 @@ class DownloadFileResult(ObjectHead):
 class CopyFileResult(CopyObjectResult):
     """Of ``copy``: that of the request that made the copy, and by what it was proven."""
 
+    Bucket: NotRequired[str]
+    Key: NotRequired[str]
+    Location: NotRequired[str]
     verified: Literal["crc64", "md5", "size"]
     possible_orphans: NotRequired[int]

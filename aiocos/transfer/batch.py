@@ -23,7 +23,7 @@ from aiocos.errors import (
 )
 from aiocos.transfer.limits import Priority, Share
 from aiocos.transfer.manager import TransferManager
-from aiocos.transfer.progress import Progress, flat
+from aiocos.transfer.progress import Progress, cancellations, flat
 
 T = TypeVar("T")
 
@@ -138,17 +138,17 @@ class FileProgress(Progress):
         super().__init__()
 
     @property
-    def consumed(self) -> int:  # type: ignore[override]
+    def consumed(self) -> int:
         """Bytes of this file that are done."""
         return self._consumed
 
     @consumed.setter
     def consumed(self, value: int) -> None:
-        self._whole.consumed += value - self._consumed
+        self._whole.advance(value - self._consumed)
         self._consumed = value
 
     @property
-    def total(self) -> int:  # type: ignore[override]
+    def total(self) -> int:
         """Bytes of this file."""
         return self._total
 
@@ -167,12 +167,14 @@ def closing(items: AsyncIterator[T]) -> aclosing[AsyncGenerator[T, None]]:
 async def drain(chores: AsyncIterator[Chore], report: Report, *, workers: int) -> None:
     """Do every chore, ``workers`` at a time, and note in ``report`` how each ended."""
     source = _Source(chores, report)
+    asked = cancellations()
     try:
         async with closing(chores), asyncio.TaskGroup() as group:
             for _ in range(workers):
                 group.create_task(_work(source, report))
     except BaseExceptionGroup as errors:
-        raise next(flat(errors)) from None
+        failed = next(flat(errors))
+        raise asyncio.CancelledError if cancellations() > asked else failed from None
 
 
 async def _work(source: _Source, report: Report) -> None:

@@ -50,6 +50,7 @@ class ObjectCopy(MultipartJob[dict[str, Any]]):
     """``copy``."""
 
     operation = "copy"
+    wire = COPY_OBJECT
 
     def __init__(
         self,

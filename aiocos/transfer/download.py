@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from aiocos.body import PIECE
 from aiocos.encoding.digest import md5_of_etag
 from aiocos.encoding.headers import number
 from aiocos.encoding.urls import key_path, simplifies_to_nothing
@@ -42,7 +41,7 @@ from aiocos.transfer.sink import PartFile, Span
 from aiocos.transfer.upload import part_bytes
 from aiocos.transfer.workers import Lap
 from aiocos.transport import Exchange
-from aiocos.units import KIB, MIB
+from aiocos.units import KIB, MIB, PIECE
 
 _PROGRESS: Final = 64 * KIB
 """A part that got this far before it broke off may break off as often again."""
@@ -74,6 +73,7 @@ class FileDownload(Job[dict[str, Any]]):
     """``download_file``."""
 
     operation = "download"
+    wire = GET_OBJECT
 
     def __init__(
         self,
@@ -98,6 +98,8 @@ class FileDownload(Job[dict[str, Any]]):
             raise ParameterError(f"Key {Key!r} simplifies to the bucket itself; see get_object")
         if "Range" in options:
             raise ParameterError("download_file takes no Range: get_object does")
+        if options.pop("DisableTempDestFilePath", False):
+            raise ParameterError("DisableTempDestFilePath is refused: a file is there whole or not")
         super().__init__(
             client,
             Bucket,

@@ -29,7 +29,7 @@ from aiocos.errors import (
 )
 from aiocos.operations.copying import CopyOperations
 from aiocos.operations.multipart import MultipartOperations
-from aiocos.operations.spec import unknown_keyword
+from aiocos.operations.spec import Operation, unknown_keyword
 from aiocos.request import Patience
 from aiocos.session import Session
 from aiocos.transfer.journal import Facts, Journal, WhenLocked, place_of
@@ -94,6 +94,8 @@ class Job(ABC, Generic[R]):
     """One transfer. ``run`` may be called again after it was cancelled: it then goes on."""
 
     operation: str
+    wire: Operation[Any]
+    """The one request that could carry all of the caller's options."""
 
     def __init__(
         self,
@@ -110,6 +112,7 @@ class Job(ABC, Generic[R]):
         self.bucket, self.key = Bucket, Key
         self.terms = terms
         self.options = options
+        self.wire.place(self.picked(self.wire.accepts), {}, {})  # to refuse what cannot be right
         self.progress = Progress(progress_callback)
         self.config = client.transfers.config
         self.share = client.transfers.share(terms.Priority)
@@ -137,6 +140,11 @@ class Job(ABC, Generic[R]):
             if error is self.progress.foreign:
                 raise
             raise CosClientError(f"{self.operation} of {self.key!r}: {error}") from error
+        except (RuntimeError, asyncio.CancelledError):
+            task = asyncio.current_task()
+            if task is None or not task.cancelling():
+                session.check()  # its threads are gone, if the client was closed meanwhile
+            raise
         self.progress.tell("done")
         return result
 
@@ -254,6 +262,7 @@ async def bounded(work: Awaitable[object], seconds: float = _CLEAN_UP_S) -> None
             await asyncio.wait({task}, timeout=max(0.0, end - clock()))
         except asyncio.CancelledError as error:
             cancelled = error
+            end = min(end, clock() + _CLEAN_UP_S)
         if clock() >= end:
             task.cancel()
     if not task.cancelled() and (failure := task.exception()):

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from aiocos import files
-from aiocos.body import finished
 from aiocos.encoding.digest import crc64
 from aiocos.errors import CosClientError, JournalLockedError
+from aiocos.offload import finished
 
 VERSION: Final = 1
 SUFFIX: Final = ".jsonl"
@@ -94,7 +94,7 @@ class Journal:
         try:
             await journal._in_thread(journal._load)
         except BaseException:
-            os.close(file)
+            os.close(journal._file)  # another one, if what was there was set aside
             raise
         return journal
 
@@ -276,7 +276,7 @@ async def locked(
         try:
             file = await finished(taking)
         except asyncio.CancelledError:
-            _close_taken(taking)
+            _close_taken(path, taking)
             raise
         except OSError as error:
             raise CosClientError(f"cannot open {path}: {error.strerror}") from error
@@ -294,9 +294,12 @@ async def locked(
         await asyncio.sleep(_LOOK_AGAIN_S)
 
 
-def _close_taken(taking: asyncio.Future[int | None]) -> None:
-    """Close a file whose opening was not waited for."""
-    if taking.done() and not taking.cancelled() and taking.exception() is None:
-        file = taking.result()
-        if file is not None:
-            os.close(file)
+def _close_taken(path: Path, taking: asyncio.Future[int | None]) -> None:
+    """Close a file whose opening was not waited for, and remove it if it is new."""
+    if taking.cancelled() or taking.exception() is not None:
+        return
+    if (file := taking.result()) is not None:
+        with contextlib.suppress(OSError):
+            if not os.fstat(file).st_size:
+                path.unlink()
+        os.close(file)

@@ -90,20 +90,21 @@ class MultipartJob(Job[R], Generic[R]):
         old = dict(journal.header or {})
         part_size = old.pop("part_size", None)
         old.pop("aiocos", None)
+        if old != dict(header):
+            stale_id = _upload_id(journal.facts)
+            await journal.set_aside("it is about another state of the source, or other options")
+            is_same_place = all(old.get(k) == v for k, v in header.items() if k not in _STATE)
+            if is_same_place and stale_id is not None:
+                # The same journal's own upload, of bytes that are no longer wanted.
+                await self._abort(stale_id)
+            return None
         try:
             if type(part_size) is not int or part_size < 1:
                 raise ValueError("no part size")  # noqa: TRY301 - as every other fault of it
             plan = plan_of(part_size)
-            upload_id, recorded = _recorded(journal.facts, plan)
+            upload_id, recorded = _upload_id(journal.facts), _recorded(journal.facts, plan)
         except (KeyError, TypeError, ValueError, CosException):
             await journal.set_aside("it makes no sense")
-            return None
-        if old != dict(header):
-            await journal.set_aside("it is about another state of the source, or other options")
-            is_same_place = all(old.get(k) == v for k, v in header.items() if k not in _STATE)
-            if is_same_place and upload_id is not None:
-                # The same journal's own upload, of bytes that are no longer wanted.
-                await self._abort(upload_id)
             return None
         if upload_id is None:
             return None
@@ -287,19 +288,22 @@ def _bare(etag: str) -> str:
     return etag.strip('"').lower()
 
 
-def _recorded(facts: Iterable[Facts], plan: Plan) -> tuple[str | None, dict[int, Sent]]:
-    """Return the upload id and the parts that a journal tells of.
+def _upload_id(facts: Iterable[Facts]) -> str | None:
+    """Return the upload id that a journal tells of, None where it tells of none."""
+    told = [fact["upload_id"] for fact in facts if "upload_id" in fact]
+    is_one = bool(told) and isinstance(told[-1], str) and 1 <= len(told[-1]) <= _LONGEST
+    return told[-1] if is_one and told[-1].isascii() and told[-1].isprintable() else None
+
+
+def _recorded(facts: Iterable[Facts], plan: Plan) -> dict[int, Sent]:
+    """Return the parts that a journal tells of.
 
     Raises:
         KeyError, TypeError, ValueError: it cannot be right.
     """
-    upload_id: str | None = None
     sent: dict[int, Sent] = {}
     for fact in facts:
         if "upload_id" in fact:
-            upload_id = _text(fact["upload_id"])
-            if not (upload_id.isascii() and upload_id.isprintable() and len(upload_id) <= _LONGEST):
-                raise ValueError("no upload id")
             continue
         part_number = fact["part"]
         if type(part_number) is not int or not 1 <= part_number <= plan.count:
@@ -309,7 +313,7 @@ def _recorded(facts: Iterable[Facts], plan: Plan) -> tuple[str | None, dict[int,
         crc = int(fact["crc64"]) if "crc64" in fact else None
         is_proven = fact.get("proven", True) is True
         sent[part_number] = Sent(fact["size"], _text(fact["etag"]), crc, is_proven)
-    return upload_id, sent
+    return sent
 
 
 def _text(value: object) -> str:

@@ -78,6 +78,8 @@ class DownloadFileOptions(GetObjectOptions, ResumeOptions, total=False):
 
     DumpRecordDir: str | os.PathLike[str]
     """The sync SDK's name of ``JournalDir``."""
+    DisableTempDestFilePath: bool
+    """True is refused: the file would have its name before it is whole."""
     KeySimplifyCheck: bool
     """False permits keys such as ``a/..``."""
     MaxPartCount: int

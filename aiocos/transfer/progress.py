@@ -16,8 +16,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from aiocos.body import contained
 from aiocos.errors import CosException, ParameterError
+from aiocos.offload import contained
 
 ProgressCallback = Callable[[int, int], object] | Callable[[int, int], Awaitable[object]]
 """Takes the bytes that are done and those there are. ``async def``, or a plain function,
@@ -198,6 +198,7 @@ class _Reporter:
 async def _joined(reporter: _Reporter) -> AsyncIterator[None]:
     """Run a reporter beside a block; the first failure of either ends both, as it is."""
     failed: BaseException | None = None
+    asked = cancellations()
     try:
         async with asyncio.TaskGroup() as group:
             task = group.create_task(reporter.run())
@@ -209,8 +210,16 @@ async def _joined(reporter: _Reporter) -> AsyncIterator[None]:
             reporter.finish()
     except BaseExceptionGroup as errors:
         failed = next(flat(errors))
+    if failed is not None and cancellations() > asked:
+        raise asyncio.CancelledError from failed
     if failed is not None:
         raise failed  # out here, where it keeps its own cause
+
+
+def cancellations() -> int:
+    """Return how often the running task was asked to end, and has not."""
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
 
 
 def flat(errors: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, Protocol
 
-from aiocos.body import FileWork
 from aiocos.errors import ParameterError
+from aiocos.offload import FileWork
 
 _BATCH: Final = 256
 _KINDS: Final = {

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from aiocos import files
-from aiocos.body import Tempo, finished
 from aiocos.encoding.digest import crc64
+from aiocos.offload import Tempo, finished
 from aiocos.transfer.journal import WhenLocked, locked
 from aiocos.transfer.plan import Part
 from aiocos.transfer.progress import Progress

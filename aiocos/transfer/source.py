@@ -16,13 +16,14 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from aiocos.body import PIECE, Body, FileSpan, FileWork
+from aiocos.body import Body, FileSpan
 from aiocos.encoding.digest import Bytes, crc64
 from aiocos.errors import ParameterError, SourceChangedError
+from aiocos.offload import FileWork
 from aiocos.transfer.limits import Share
 from aiocos.transfer.plan import Part
 from aiocos.transfer.progress import Progress
-from aiocos.units import MIB
+from aiocos.units import MIB, PIECE
 
 _YIELD_EVERY: Final = 16
 """Pieces between two looks at the rest of the event loop, where a socket never fills."""
@@ -45,9 +46,9 @@ class Identity(NamedTuple):
 class SourceFile:
     """A file that is being uploaded, open for reading."""
 
-    def __init__(self, path: Path, file: int, executor: Executor) -> None:
+    def __init__(self, path: Path, file: int, identity: Identity, executor: Executor) -> None:
         self.path = path
-        self.identity = Identity.of(os.fstat(file))
+        self.identity = identity
         self.work = FileWork(executor)
         self._executor = executor
         self.file = file
@@ -61,11 +62,11 @@ class SourceFile:
         """
         work = FileWork(executor)
         try:
-            file = await work.run(_open, os.fspath(path))
+            file, identity = await work.run(_open, os.fspath(path))
         except (OSError, ValueError, TypeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise ParameterError(f"cannot read {path}: {reason}") from error
-        return cls(_absolute(path), file, executor)
+        return cls(_absolute(path), file, identity, executor)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -123,23 +124,23 @@ def _absolute(path: str | os.PathLike[str]) -> Path:
     return Path(path).absolute()
 
 
-def _open(path: str) -> int:
+def _open(path: str) -> tuple[int, Identity]:
     # Not to wait for a writer, if it is a FIFO.
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        _check(file)
+        return file, _checked(file)
     except BaseException:
         os.close(file)
         raise
-    return file
 
 
-def _check(file: int) -> None:
+def _checked(file: int) -> Identity:
     facts = os.fstat(file)
     if not stat.S_ISREG(facts.st_mode):
         raise ValueError("it is not a regular file")
     if not facts.st_size and os.pread(file, 1, 0):
         raise ValueError("it does not tell its length")  # as in /proc: all would be lost
+    return Identity.of(facts)
 
 
 class PartBody(Body):
@@ -198,7 +199,9 @@ class FilePart(PartBody):
             return None
         self._restart()
         source, part = self._source, self._part
-        return FileSpan(source.file, part.offset, part.size, self._count, source.check_read)
+        return FileSpan(
+            source.file, source.work, part.offset, part.size, self._count, source.check_read
+        )
 
     async def md5(self, executor: Executor) -> bytes:
         """Read the part once more and return its MD5."""

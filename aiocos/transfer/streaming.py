@@ -7,16 +7,17 @@ twice, so nothing is resumed: on failure the upload is aborted.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing
 from typing import Any, Final, NamedTuple
 
-from aiocos.body import PIECE, as_body
+from aiocos.body import as_body
 from aiocos.encoding.digest import Bytes
 from aiocos.errors import IntegrityError, ParameterError
 from aiocos.operations.checks import MAX_PARTS, MAX_PUT_BYTES, whole_number
 from aiocos.operations.decode import check_stored
 from aiocos.operations.multipart import UPLOAD_PART
+from aiocos.operations.objects import PUT_OBJECT
 from aiocos.request import Reply
 from aiocos.session import Session
 from aiocos.transfer.job import Operator, Terms
@@ -27,7 +28,7 @@ from aiocos.transfer.source import MemoryPart
 from aiocos.transfer.upload import part_bytes
 from aiocos.transfer.workers import Lap
 from aiocos.transport import Exchange
-from aiocos.units import KIB
+from aiocos.units import KIB, PIECE
 
 _DOUBLE_FROM: Final = 4000
 _DOUBLE_EVERY: Final = 1000
@@ -63,6 +64,7 @@ class StreamUpload(MultipartJob[dict[str, Any]]):
     """``upload_stream``."""
 
     operation = "upload"
+    wire = PUT_OBJECT
 
     def __init__(
         self,
@@ -248,7 +250,7 @@ class _Cutter:
 
 async def _chained(
     first: HeldPart, rest: AsyncGenerator[HeldPart, None]
-) -> AsyncIterator[HeldPart]:
+) -> AsyncGenerator[HeldPart, None]:
     yield first
     async for part in rest:
         yield part

@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from aiocos.body import PIECE, finished
 from aiocos.encoding.headers import number
 from aiocos.errors import (
     CosClientError,
@@ -24,6 +23,7 @@ from aiocos.errors import (
     ServiceFailure,
     service_error,
 )
+from aiocos.offload import finished
 from aiocos.operations.deleting import MAX_DELETE_KEYS
 from aiocos.transfer.batch import (
     DEFAULT_WORKERS,
@@ -44,7 +44,7 @@ from aiocos.transfer.scanning import Found, LeftOut, scan
 from aiocos.transfer.sink import Span
 from aiocos.transfer.upload import FileUpload, part_bytes
 from aiocos.transport import Exchange
-from aiocos.units import MIB
+from aiocos.units import MIB, PIECE
 
 if TYPE_CHECKING:
     from aiocos.operations.deleting import DeleteTarget

@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
-from aiocos.body import PIECE
 from aiocos.encoding.urls import key_path
 from aiocos.errors import ParameterError
 from aiocos.operations.checks import MAX_PUT_BYTES, whole_number
 from aiocos.operations.decode import check_stored
 from aiocos.operations.multipart import UPLOAD_PART
+from aiocos.operations.objects import PUT_OBJECT
 from aiocos.operations.options import BodyChecks, RequestLimits
 from aiocos.operations.results import ListedPart
 from aiocos.request import Reply
@@ -31,7 +31,7 @@ from aiocos.transfer.progress import ProgressCallback
 from aiocos.transfer.source import FilePart, SourceFile
 from aiocos.transfer.workers import Lap
 from aiocos.transport import Exchange
-from aiocos.units import MIB
+from aiocos.units import MIB, PIECE
 
 MAX_PART_MIB: Final = MAX_PUT_BYTES // MIB
 HELD: Final = 2 * PIECE
@@ -43,6 +43,7 @@ class FileUpload(MultipartJob[dict[str, Any]]):
     """``upload_file``."""
 
     operation = "upload"
+    wire = PUT_OBJECT
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from aiocos.transfer.progress import flat
+from aiocos.transfer.progress import cancellations, flat
 
 T = TypeVar("T")
 
@@ -81,6 +81,7 @@ class Crew(Generic[T]):
         """
         source = _Source(items)
         failed: BaseException | None = None
+        asked = cancellations()
         try:
             async with asyncio.TaskGroup() as group:
 
@@ -100,6 +101,8 @@ class Crew(Generic[T]):
             failed = other[0] if other else PartsFailedError(self._failures)
         if isinstance(failed, _InterruptedError):
             failed = failed.__cause__
+        if failed is not None and cancellations() > asked:
+            raise asyncio.CancelledError from failed  # a TaskGroup forgets it for a failure
         if failed is not None:
             raise failed  # out here, where it keeps its own cause
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aiocos.emulator import FaultRule
-from tests.campaigns.stage import KEY, REPLACED, Operation
+from tests.campaigns.stage import Operation
 from tests.support.faulty import Side
 from tests.support.faulty import GARBAGE, Cut, answer
 
@@ -121,7 +121,6 @@ _SLOW_DOWN: Final = {"status": 503, "code": "SlowDown", "headers": {"Retry-After
 _BUSY: Final = {"status": 429, "code": "TooManyRequests"}
 _BROKEN: Final = {"status": 500, "code": "InternalError"}
 _GONE: Final = {"status": 404, "code": "NoSuchUpload"}
-_CHANGED: Final = {"status": 412, "code": "PreconditionFailed"}
 
 FAULTS: Final = [
     *_twice("F1", "net", "reset"),
@@ -287,4 +286,3 @@ SINGLE: Final = len({(cell.moment.name, cell.fault.name) for cell in CELLS})
 """Cells by moment and fault alone."""
 SEED: Final = 20_261_122
 SAMPLE: Final = random.Random(SEED).sample(CELLS, len(CELLS) // 20)
-_ = (KEY, REPLACED, _CHANGED)

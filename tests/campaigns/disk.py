@@ -35,6 +35,8 @@ class Trap:
     after: bool = False
     always: bool = False
     """Also at every later one."""
+    short: bool = False
+    """The call takes half of its bytes."""
 
     def is_due(self, event: str, count: int) -> bool:
         return event == self.event and (count == self.nth or (self.always and count >= self.nth))
@@ -105,10 +107,12 @@ class Disk:
             return "temp" if path.name.endswith(".part") else "file"
         return ""
 
-    def _do(self, verb: str, path: Path, call: Callable[[], Any], what: Call | None) -> Any:
+    def _do(
+        self, verb: str, path: Path, call: Callable[..., Any], what: Call | None, *data: Any
+    ) -> Any:
         kind = self._kind(path)
         if not kind:
-            return call()
+            return call(*data)
         event = f"{verb} {kind}"
         with self._lock:
             self.counts[event] += 1
@@ -117,7 +121,9 @@ class Disk:
         is_due = trap is not None and trap.is_due(event, count)
         if trap is not None and is_due and not trap.after:
             trap.action()
-        result = call()
+        if trap is not None and is_due and trap.short:
+            data = tuple(memoryview(piece)[: len(piece) // 2 or 1] for piece in data)
+        result = call(*data)
         with self._lock:
             self.trace.append(event)
             if self.records and what is not None:
@@ -149,7 +155,7 @@ class Disk:
             return int(_REAL["write"](file, data))
         size = os.fstat(file).st_size
         what = self._data(file, size, data)
-        return int(self._do("write", place, lambda: _REAL["write"](file, data), what))
+        return int(self._do("write", place, lambda piece: _REAL["write"](file, piece), what, data))
 
     def _pwrite(self, file: int, data: Any, offset: int) -> int:
         what = self._data(file, offset, data)

@@ -40,8 +40,6 @@ OLD: Final = b"what was there before"
 REPLACED: Final = "what it was replaced by"
 HANG_S: Final = 60.0
 """Far beyond what any run takes: who waits so long, hangs."""
-CANCEL_S: Final = 5.0
-"""A cancelled transfer ends within 1 s on a quiet machine."""
 QUICK: Final = RetryPolicy(base=0.001, throttle_base=0.001, max_attempts=3)
 PATIENT: Final = Timeouts(connect=10, response_header=20, idle=20, complete=20)
 HASTY: Final = Timeouts(connect=10, response_header=0.3, idle=0.3, complete=0.3)
@@ -63,6 +61,7 @@ def arguments(operation: Operation, source: Path, target: Path) -> tuple[str, tu
     return "copy", (BUCKET, KEY, origin)
 
 
+_ENDED: Final = (asyncio.CancelledError, TimeoutError, KeyboardInterrupt)
 LIMITS: Final = TransferConfig(single_mib=0, copy_single_mib=0)
 
 
@@ -72,7 +71,8 @@ class Ended:
 
     result: dict[str, Any] | None = None
     error: BaseException | None = None
-    took_s: float = 0.0
+    at: float = 0.0
+    """When, by the event loop's clock."""
 
     def __str__(self) -> str:
         return "success" if self.error is None else f"{type(self.error).__name__}: {self.error}"
@@ -92,6 +92,8 @@ class Stage:
     has_old: bool
     options: dict[str, Any] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
+    limit: asyncio.Timeout = field(default_factory=lambda: asyncio.timeout(None))
+    """Of the call that runs."""
     stored: dict[str, dict[str, int]] = field(default_factory=dict)
     """By upload id and number, the bytes of each part that the server took before the resume."""
     journalled: str | None = None
@@ -135,15 +137,14 @@ class Stage:
         """Carry it out, and say how it ended; one that hangs fails the run."""
         ended = Ended()
         clock = asyncio.get_running_loop().time
-        begun = clock()
         try:
-            async with asyncio.timeout(HANG_S) as limit:
+            async with asyncio.timeout(HANG_S) as hang, asyncio.timeout(None) as self.limit:
                 ended.result = await self.transfer(client)
         except (Exception, asyncio.CancelledError) as error:
             ended.error = error
-            if limit.expired():
+            if hang.expired():
                 self.broken.append(f"hangs: no end in {HANG_S} s")
-        ended.took_s = clock() - begun
+        ended.at = clock()
         return ended
 
     # -- what is there -------------------------------------------------------
@@ -236,7 +237,7 @@ class Stage:
 
     def check_error(self, ended: Ended) -> None:
         error = ended.error
-        if error is None or isinstance(error, asyncio.CancelledError | TimeoutError):
+        if error is None or isinstance(error, _ENDED):
             return
         self.require(isinstance(error, aiocos.CosException), f"I7: not typed: {error!r}")
         if isinstance(error, aiocos.TransferError):

@@ -196,7 +196,7 @@ class Scene:
 
     @property
     def key(self) -> str:
-        return f"{self.kind}-to".replace(" ", "-")
+        return f"{self.folder.name}/to"
 
     @property
     def target(self) -> Path:

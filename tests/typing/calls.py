@@ -15,7 +15,28 @@ from typing import Literal, assert_type
 import aiofiles
 
 import aiocos
-from aiocos import CosConfig, CosS3Client, Credentials, RetryPolicy, StreamBody, Timeouts
+from aiocos import (
+    CosConfig,
+    CosS3Client,
+    Credentials,
+    RetryPolicy,
+    StreamBody,
+    Timeouts,
+    Transfer,
+    TransferConfig,
+    TransferEvent,
+    TransferManager,
+)
+from aiocos.types import (
+    CopyFileResult,
+    CopyOptions,
+    CopySource,
+    DownloadFileOptions,
+    DownloadFileResult,
+    UploadFileOptions,
+    UploadFileResult,
+    UploadStreamOptions,
+)
 
 BUCKET = "examplebucket-1250000000"
 
@@ -48,6 +69,10 @@ async def async_pieces() -> AsyncIterator[bytes]:
     yield b"x"
 
 
+def config_of() -> CosConfig:
+    return CosConfig(Region="a-b", Anonymous=True)
+
+
 def right_configurations() -> None:
     config = CosConfig(Region="ap-guangzhou", SecretId="AKID", SecretKey="key", Token=None)
     assert_type(config.replace(Scheme="http"), CosConfig)
@@ -60,6 +85,8 @@ def right_configurations() -> None:
     CosS3Client(config)
     CosS3Client(config, retry=3)
     CosS3Client(config, RetryPolicy(max_attempts=1, deadline=None))
+    CosS3Client(config, transfers=TransferConfig(single_mib=1, bytes_per_s=1e6, journal_dir="j"))
+    CosS3Client(config, transfers=TransferManager(TransferConfig(requests=8, held_mib=64)))
 
 
 def wrong_configurations() -> None:
@@ -70,6 +97,10 @@ def wrong_configurations() -> None:
     CosConfig(Timeout="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     CosConfig(CredentialInstance=NotProvider())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     CosS3Client("ap-guangzhou")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    CosS3Client(config_of(), transfers=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    CosS3Client(config_of(), 3, TransferConfig())  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    TransferConfig(single_mb=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    TransferConfig(20)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     CosS3Client()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     CosConfig(Region="a-b", Anonymous=True).Region = "b"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -146,6 +177,118 @@ async def wrong_options(client: CosS3Client) -> None:
     client.get_objekt(BUCKET, "a")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
 
 
+def percentage(consumed_bytes: int, total_bytes: int) -> None:
+    """What the document's samples call ``upload_percentage``."""
+
+
+async def async_percentage(consumed_bytes: int, total_bytes: int) -> None:
+    """The same, awaited."""
+
+
+def one_number(consumed_bytes: int) -> None:
+    """No progress callback."""
+
+
+async def right_transfers(client: CosS3Client) -> None:
+    await client.upload_file(BUCKET, "a", "local.txt")
+    await client.upload_file(BUCKET, "a", Path("x"), 1, 5, False, percentage)
+    await client.upload_file(
+        BUCKET,
+        "a",
+        "local.txt",
+        PartSize=8,
+        MAXThread=5,
+        progress_callback=async_percentage,
+        ACL="private",
+        ContentLength="123",
+        ContentMD5="x",
+        Metadata={"x-cos-meta-a": "b"},
+        StorageClass="ARCHIVE",
+        TrafficLimit=819_200,
+        JournalDir=Path("journals"),
+        Resume=True,
+        WhenLocked="fail",
+        Priority="high",
+        abort_on_error=True,
+    )
+    await client.upload_stream(BUCKET, "a", async_pieces(), 10, ContentLength=5, Priority="low")
+    await client.upload_file_from_buffer(BUCKET, "a", io.BytesIO(b"x"), MaxBufferSize=100)
+    await client.download_file(BUCKET, "a", "local.txt", 20, 5, True, lambda done, total: None)
+    await client.download_file(
+        BUCKET,
+        "a",
+        Path("x"),
+        EnableCRC=True,
+        DumpRecordDir="records",
+        IfMatch='"x"',
+        KeySimplifyCheck=False,
+        MaxPartCount=100,
+        ResponseContentType="text/plain",
+        VersionId="1",
+    )
+    source: CopySource = {"Bucket": BUCKET, "Key": "a", "Region": "a-b", "VersionId": "1"}
+    await client.copy(BUCKET, "b", source)
+    await client.copy(BUCKET, "b", source, "Replaced", 20, 10, percentage, ContentType="x/y")
+    uploaded: UploadFileOptions = {"ContentType": "x/y", "Resume": False}
+    await client.upload_file(BUCKET, "a", "x", **uploaded)
+    streamed: UploadStreamOptions = {"CacheControl": "no-cache"}
+    await client.upload_stream(BUCKET, "a", b"x", **streamed)
+    downloaded: DownloadFileOptions = {"JournalDir": "journals"}
+    await client.download_file(BUCKET, "a", "x", **downloaded)
+    copied: CopyOptions = {"CopySourceIfMatch": '"x"', "abort_on_error": True}
+    await client.copy(BUCKET, "b", source, **copied)
+
+
+async def wrong_transfers(client: CosS3Client) -> None:
+    await client.upload_file(BUCKET, "a")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await client.upload_file(BUCKET, "a", b"x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await client.upload_file(BUCKET, "a", "x", PartSize="1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await client.upload_file(BUCKET, "a", "x", MaxThread=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await client.upload_file(BUCKET, "a", "x", EnableCRC=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await client.upload_file(BUCKET, "a", "x", progress_callback=one_number)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await client.upload_file(BUCKET, "a", "x", WhenLocked="skip")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await client.upload_file(BUCKET, "a", "x", Priority=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await client.upload_file(BUCKET, "a", "x", Range="bytes=0-1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await client.upload_stream(BUCKET, "a", b"x", JournalDir="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await client.upload_file_from_buffer(BUCKET, "a", 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await client.download_file(BUCKET, "a")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await client.download_file(BUCKET, "a", "x", EnableMD5=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await client.download_file(BUCKET, "a", "x", StorageClass="ARCHIVE")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await client.copy(BUCKET, "b", {"Bucket": BUCKET})  # type: ignore[typeddict-item]  # pyright: ignore[reportArgumentType]
+    await client.copy(BUCKET, "b", {"Bucket": BUCKET, "Key": "a"}, "Copied")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await client.copy(BUCKET, "b", {"Bucket": BUCKET, "Key": "a"}, IfMatch="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await client.start_upload(BUCKET, "a", "x").events()  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+    for _ in client.start_upload(BUCKET, "a", "x").events():  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]
+        pass
+    (await client.download_file(BUCKET, "a", "x"))["Body"]  # type: ignore[typeddict-item]  # pyright: ignore[reportGeneralTypeIssues]
+
+
+async def transfer_results(client: CosS3Client, source: CopySource) -> None:
+    uploaded = await client.upload_file(BUCKET, "a", "x")
+    assert_type(uploaded, UploadFileResult)
+    assert_type(uploaded["ETag"], str)
+    assert_type(uploaded["verified"], Literal["crc64", "md5", "size"])
+    assert_type(await client.upload_stream(BUCKET, "a", b"x"), UploadFileResult)
+    assert_type(await client.upload_file_from_buffer(BUCKET, "a", b"x"), UploadFileResult)
+    downloaded = await client.download_file(BUCKET, "a", "x")
+    assert_type(downloaded, DownloadFileResult)
+    assert_type(downloaded["Content-Length"], str)
+    copied = await client.copy(BUCKET, "b", source)
+    assert_type(copied, CopyFileResult)
+    assert_type(copied.get("Location"), str | None)
+    handle = client.start_upload(BUCKET, "a", "x")
+    assert_type(handle, Transfer[UploadFileResult])
+    async for event in handle.events():
+        assert_type(event, TransferEvent)
+        assert_type((event.consumed, event.part), tuple[int, int | None])
+    await handle.pause()
+    handle.resume()
+    assert_type(handle.done(), bool)
+    assert_type(await handle, UploadFileResult)
+    assert_type(await client.start_download(BUCKET, "a", "x"), DownloadFileResult)
+    assert_type(await client.start_copy(BUCKET, "b", source), CopyFileResult)
+
+
 async def results(client: CosS3Client) -> None:
     stored = await client.put_object(BUCKET, b"x", "a")
     assert_type(stored["ETag"], str)
@@ -201,4 +344,7 @@ def errors(error: aiocos.CosException) -> str:
         return error.code
     if isinstance(error, aiocos.TransportError):
         assert_type(error.sent, bool)
+    if isinstance(error, aiocos.TransferError):
+        assert_type(error.journal, Path | None)
+        assert_type(error.failures, tuple[aiocos.Failure, ...])
     return error.get_error_msg()
