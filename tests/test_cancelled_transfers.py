@@ -7,6 +7,7 @@ import json
 import random
 import subprocess
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,11 +51,14 @@ def settings():
         yield settings
 
 
-@pytest.fixture
-async def client(settings):
+@pytest.fixture(params=["pumps", "no pumps"])
+async def client(settings, request):
+    """A client whose large bodies are moved by threads, and one where the loop does it."""
     asyncio.get_running_loop().slow_callback_duration = 60.0
     async with CosS3Client(CosConfig(**settings), retry=QUICK, transfers=TRANSFERS) as client:
         await client.head_bucket(BUCKET)
+        if request.param == "no pumps":
+            client._session.transport().pumps.close()
         yield client
 
 
@@ -85,6 +89,7 @@ async def cut_and_resume(
     left = Leftovers(scene.client)
     if before:
         await cancelled_at(before, scene.run())
+        await scene.check_cut(where)
     if spoil:
         for journal in scene.journals.glob("*.jsonl"):
             journal.write_bytes(b"damaged" + journal.read_bytes())
@@ -124,28 +129,29 @@ async def sample(scene: Scene, points: int, **how: Any) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 async def test_cancelled_at_some_turns(client, tmp_path, kind):
     """Row I6: cancelled at any step, a transfer ends at once, leaves nothing, and can go on."""
-    await sample(await scene_of(client, tmp_path, kind), 8)
+    await sample(await scene_of(client, tmp_path, kind), 5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_cancelled_twice(client, tmp_path, kind):
     """Row I6: cancelled again while it cleans up, a transfer still cleans up."""
-    await sample(await scene_of(client, tmp_path, kind), 5, again=(1, 2))
+    await sample(await scene_of(client, tmp_path, kind), 3, again=(1, 2))
 
 
 @pytest.mark.parametrize("kind", RESUMED)
 async def test_cancelled_on_the_way_back(client, tmp_path, kind):
     """A transfer that goes on from its journal is cancelled, and goes on once more."""
     scene = await scene_of(client, tmp_path, kind)
-    await sample(scene, 5, before=await turns_of(scene) * 2 // 3)
+    await sample(scene, 3, before=await turns_of(scene) * 2 // 3)
 
 
+@pytest.mark.parametrize("client", ["pumps"], indirect=True)
 @pytest.mark.parametrize("kind", RESUMED)
 async def test_cancelled_while_a_damaged_journal_is_set_aside(client, tmp_path, kind):
     """A journal that cannot be used is set aside: whoever cancels then leaves no open file."""
     scene = await scene_of(client, tmp_path, kind)
     half = await turns_of(scene) * 2 // 3
-    for turn in range(1, 8):
+    for turn in range(1, 8, 2):
         await cut_and_resume(scene, turn, before=half, spoil=True)
     assert list(scene.journals.glob("*.corrupt"))
 
@@ -173,6 +179,7 @@ async def test_cancelled_at_every_turn_on_the_way_back(client, tmp_path, kind, p
     assert points > 2
 
 
+@pytest.mark.parametrize("client", ["pumps"], indirect=True)
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_callers_own_timeout(client, tmp_path, kind):
     """asyncio.timeout around a transfer raises TimeoutError and nothing else, at any step."""
@@ -180,19 +187,22 @@ async def test_a_callers_own_timeout(client, tmp_path, kind):
     turns = await turns_of(scene)
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
-    for turn in range(1, turns - 1, max(1, turns // 5)):
+    ended = 0
+    for turn in range(1, turns, 1 + turns // 3):
+        where = f"{kind}, timeout at turn {turn}"
         await scene.reset()
         left = Leftovers(client)
         limit = asyncio.timeout(HANG_S)
         expire = partial(limit.reschedule, loop.time())
-        with Turns({turn: expire}), pytest.raises(TimeoutError) as caught:
+        with suppress(TimeoutError), Turns({turn: expire}):
             async with limit:
                 await scene.run()
-        assert not isinstance(caught.value, CosException)
+        ended += limit.expired()
         assert task.cancelling() == 0
-        await left.check(f"{kind}, timeout at turn {turn}")
-        await scene.check_cut(f"{kind}, timeout at turn {turn}")
-        await scene.check_resumed(f"{kind}, timeout at turn {turn}")
+        await left.check(where)
+        await scene.check_cut(where)
+        await scene.check_resumed(where)
+    assert ended
 
 
 async def test_a_part_that_fails_at_the_same_time(make_client, emulator, tmp_path):
@@ -200,7 +210,7 @@ async def test_a_part_that_fails_at_the_same_time(make_client, emulator, tmp_pat
     source = tmp_path / "source"
     source.write_bytes(CONTENT)
     client = make_client(retry=0, transfers=TRANSFERS)
-    for turn in range(20, 140, 3):
+    for turn in range(15, 100, 7):
         emulator.add_fault(FaultRule(operation="UploadPart", status=500, after=turn % 4))
         work = client.upload_file(BUCKET, "k", source, **IN_PARTS, JournalDir=tmp_path / "journals")
         task = asyncio.create_task(work)
@@ -246,24 +256,19 @@ async def test_a_client_that_is_closed_meanwhile(settings, tmp_path, kind):
             await scene.prepare()
             await scene.reset()
             left = Leftovers(client)
-            closing = asyncio.Event()
             task = asyncio.create_task(scene.run())
-            with Turns({turn: closing.set}):
-                await asyncio.wait(
-                    {task, asyncio.create_task(closing.wait())},
-                    timeout=HANG_S,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-                await client.aclose()
-                await asyncio.wait({task}, timeout=HANG_S)
+            await reached(turn)
+            was_running = not task.done()
+            await client.aclose()
+            await asyncio.wait({task}, timeout=HANG_S)
         assert task.done()
-        if not closing.is_set():
-            break
         assert not task.cancelled(), turn
         error = task.exception()
         assert error is None or isinstance(error, CosException), (turn, error)
         await left.check(f"{kind}, closed at turn {turn}")
-        turn += 20
+        turn += 12
+        if not was_running:
+            break
 
 
 DEV_MODE = """
@@ -283,7 +288,7 @@ async def main():
             await scene.prepare()
             for turn in (2, 5, 9, 15, 30, 60, 90):
                 await scene.reset()
-                await cancelled_at(turn, scene.run(), (turn % 3,))
+                await cancelled_at(turn, scene.run(), (1 + turn % 3,))
             if kind != "stream":
                 await cancelled_at(20, scene.run())
     async with CosS3Client(config, retry=QUICK, transfers=TRANSFERS) as client:
@@ -328,15 +333,16 @@ async def reached(turn: int) -> None:
                 await asyncio.sleep(0.0005)
 
 
+@pytest.mark.parametrize("client", ["pumps"], indirect=True)
 @pytest.mark.parametrize("kind", RESUMED)
 async def test_paused_and_resumed(client, tmp_path, kind):
     """A transfer that is paused, again and again, holds nothing then, and ends as it should."""
     scene = await scene_of(client, tmp_path, kind)
-    for stride in (1, 3, 7, 20, 50):
+    for stride in (1, 4, 15):
         await scene.reset()
         left = Leftovers(client)
         handle = started(scene)
-        for _ in range(6):
+        for _ in range(4):
             await reached(stride)
             await handle.pause()
             assert handle.is_paused or handle.done()
@@ -348,11 +354,12 @@ async def test_paused_and_resumed(client, tmp_path, kind):
         await scene.check_resumed(f"{kind}, paused each {stride} turns")
 
 
+@pytest.mark.parametrize("again", [(), (1,)], ids=str)
 @pytest.mark.parametrize("who", ["handle", "waiter", "client"])
 @pytest.mark.parametrize("kind", RESUMED)
-async def test_a_handle_is_cancelled(settings, tmp_path, kind, who):
+async def test_a_handle_is_cancelled(settings, tmp_path, kind, who, again):
     """A started transfer ends with whoever cancels it, stops awaiting it, or closes the client."""
-    for turn in (1, 2, 5, 12, 30, 60):
+    for turn in (1, 6, 20):
         async with CosS3Client(CosConfig(**settings), retry=QUICK, transfers=TRANSFERS) as client:
             scene = Scene(client, tmp_path, kind, CONTENT, IN_PARTS)
             await scene.prepare()
@@ -364,7 +371,7 @@ async def test_a_handle_is_cancelled(settings, tmp_path, kind, who):
                 async def wait(handle=handle):
                     return await handle
 
-                await cancelled_at(turn, wait())
+                await cancelled_at(turn, wait(), again)
             else:
                 await reached(turn)
                 await (handle.cancel() if who == "handle" else client.aclose())

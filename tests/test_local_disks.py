@@ -8,13 +8,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections import Counter
 
 import pytest
 
 import aiocos
 from aiocos.emulator import FaultRule
 from tests.conftest import BUCKET
+from tests.support.failing import Disk
 from tests.support.leftovers import assert_nothing_left
 from tests.support.moving import CONTENT, IN_PARTS, KINDS, MIB, OLD, PARTS, Moving
 from tests.support.moving_process import run_apart
@@ -28,69 +28,6 @@ def mover(make_client, emulator, tmp_path):
         return Moving(kind, make_client(transfers=IN_PARTS), emulator, folder, **options)
 
     return make
-
-
-class Disk:
-    """The operating system's calls, which fail when told, on files whose path has a mark."""
-
-    def __init__(self, monkeypatch):
-        self._monkeypatch = monkeypatch
-        self.calls = Counter()
-        self.trace = []
-
-    def fail(self, name, mark, error, *, nth=1, times=1000):
-        """Let the n-th call on such files fail, and those after it."""
-
-        def check():
-            self.calls[name, mark] += 1
-            if nth <= self.calls[name, mark] < nth + times:
-                raise OSError(error, os.strerror(error))
-
-        self._wrap(name, mark, check)
-
-    def short(self, name, mark, most):
-        """Let a call on such files move so many bytes at most."""
-        real = getattr(os, name)
-
-        def cut(file, data, *rest):
-            if mark in path_of(file):
-                self.calls[name, mark] += 1
-                data = min(data, most) if isinstance(data, int) else memoryview(data)[:most]
-            return real(file, data, *rest)
-
-        self._monkeypatch.setattr(os, name, cut)
-
-    def _wrap(self, name, mark, check):
-        real = getattr(os, name)
-
-        def wrapped(file, *args, **kwargs):
-            if mark in path_of(file):
-                check()
-            return real(file, *args, **kwargs)
-
-        self._monkeypatch.setattr(os, name, wrapped)
-
-    def watch(self, folder, *names):
-        """Note every call of these on what lies in the folder."""
-        for name in names:
-            self._monkeypatch.setattr(os, name, self._noting(name, getattr(os, name), str(folder)))
-
-    def _noting(self, name, real, folder):
-        def noting(file, *args, **kwargs):
-            path = path_of(file)
-            done = real(file, *args, **kwargs)
-            if path.startswith(folder):
-                self.trace.append((name, path.removeprefix(folder).strip("/")))
-            return done
-
-        return noting
-
-
-def path_of(file):
-    """The path of an open file, or of what is given by name."""
-    if not isinstance(file, int):
-        return os.fspath(file)
-    return os.readlink(f"/proc/self/fd/{file}")
 
 
 @pytest.fixture
@@ -154,11 +91,11 @@ async def test_a_disk_that_fails_half_way(mover, emulator, disk, monkeypatch, er
         await moving.run()
     assert os_error_of(caught.value).errno == error
     assert await moving.arrived() == OLD
-    assert emulator.count("GetObject") <= moving.emulator.count("GetObject", status=206) <= PARTS
+    written = (nth - 1) // 4  # parts, of at least four writes each
+    assert emulator.count("GetObject") <= written + 2
     assert disk.calls["pwrite", ".part"] - nth < 2, "more was written after the failure"
     assert_nothing_left(moving.client)
-    assert {path.name for path in moving.temporary} <= {next(iter(moving.temporary)).name}
-    assert moving.journal.exists()
+    assert (len(moving.temporary), moving.journal.exists()) == (1, True)
     await assert_then_all_is_well(moving, emulator, monkeypatch)
 
 
@@ -217,10 +154,10 @@ async def test_a_small_disk(mover, emulator, disk, small_disk, tmp_path, reserve
     await moving.prepare(small)
     await moving.run()
     assert await moving.arrived() == small
-    assert (moving.temporary, moving.files) == ([], [])
+    assert moving.temporary == []
 
 
-@pytest.mark.parametrize("error", [*FULL, *BROKEN], ids=errno.errorcode.get)
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO], ids=errno.errorcode.get)
 @pytest.mark.parametrize(("name", "nth"), [("write", 1), ("write", 3), ("fsync", 1), ("fsync", 2)])
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_journal_that_cannot_be_written(
@@ -311,7 +248,7 @@ async def test_a_file_that_cannot_be_read_back(mover, emulator, disk, monkeypatc
 
 SHORT = {
     "download": [("pwrite", ".part"), ("write", ".jsonl")],
-    "upload": [("pread", "/source"), ("write", ".jsonl")],
+    "upload": [("pread", "/source"), ("preadv", "/source"), ("write", ".jsonl")],
     "copy": [("write", ".jsonl")],
 }
 
@@ -331,7 +268,8 @@ async def test_short_reads_and_writes_are_continued(mover, emulator, disk, kind)
     await moving.run()
     assert await moving.arrived() == CONTENT
     assert moving.parts_moved == PARTS - 2
-    assert all(disk.calls[call] for call in SHORT[kind])
+    assert disk.calls["write", ".jsonl"]
+    assert kind == "copy" or sum(disk.calls[call] for call in SHORT[kind][:-1])
 
 
 async def test_a_disk_that_takes_nothing_is_no_endless_loop(mover, disk):

@@ -203,7 +203,7 @@ class FileDownload(Job[dict[str, Any]]):
             await journal.set_aside("the object is another one now")
             return None
         try:
-            if type(part_size) is not int or part_size < 1:
+            if type(part_size) is not int or part_size < MIB:
                 raise ValueError("no part size")  # noqa: TRY301 - as every other fault of it
             plan = Plan(self._seen.size, part_size, max(1, -(-self._seen.size // part_size)))
             recorded = {fact["part"]: int(fact["crc64"]) for fact in journal.facts}

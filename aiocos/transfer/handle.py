@@ -124,7 +124,14 @@ class Transfer(Generic[R]):
 
     async def _stop(self, task: asyncio.Task[None]) -> None:
         task.cancel()
-        await asyncio.wait({task})
+        cancelled: asyncio.CancelledError | None = None
+        while not task.done():
+            try:
+                await asyncio.wait({task})
+            except asyncio.CancelledError as error:
+                cancelled = error  # not before everything is put away
+        if cancelled is not None:
+            raise cancelled
 
     def _end(self) -> None:
         self._is_paused = False

@@ -250,8 +250,8 @@ class Job(ABC, Generic[R]):
             self.journal = None
 
 
-async def bounded(work: Awaitable[object], seconds: float = _CLEAN_UP_S) -> None:
-    """Do a last thing, also while being cancelled, for so many seconds and no more."""
+async def bounded(work: Awaitable[object], seconds: float = _CLEAN_UP_S) -> bool:
+    """Do a last thing, also while being cancelled, for so many seconds; whether it was done."""
     # Not in a TaskGroup: it must outlive the cancellation of the one that waits.
     task = asyncio.ensure_future(work)
     clock = asyncio.get_running_loop().time
@@ -265,7 +265,9 @@ async def bounded(work: Awaitable[object], seconds: float = _CLEAN_UP_S) -> None
             end = min(end, clock() + _CLEAN_UP_S)
         if clock() >= end:
             task.cancel()
-    if not task.cancelled() and (failure := task.exception()):
+    failure = None if task.cancelled() else task.exception()
+    if failure is not None:
         _log.warning("a transfer left something behind: %s", failure)
     if cancelled is not None:
         raise cancelled
+    return failure is None and not task.cancelled()

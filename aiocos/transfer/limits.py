@@ -14,6 +14,8 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import Final, Literal, NamedTuple
 
+from aiocos.errors import ClientStateError
+
 Priority = Literal["high", "normal", "low"]
 """``low`` may use half of the requests and ``normal`` seven eighths, so that there is room
 for a ``high`` one at once; whatever becomes free goes to the highest that waits."""
@@ -66,9 +68,20 @@ class Limits:
         self.held_bytes = 0
         self.bandwidth = Bandwidth(bytes_per_s) if bytes_per_s else None
         self._waiting: dict[Share, None] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def _check_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            if self.requests or self._waiting:
+                raise ClientStateError(
+                    "this TransferManager is in use in another event loop: make one for each"
+                )
+            self._loop = loop
 
     async def take(self, share: Share, size: int) -> None:
         """Wait for a request and ``size`` bytes of memory."""
+        self._check_loop()
         if not self._waiting and self._fits(share, size):
             self._give(share, size)
             return

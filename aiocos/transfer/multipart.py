@@ -22,6 +22,7 @@ from aiocos.session import Session
 from aiocos.transfer.job import Job, bounded
 from aiocos.transfer.journal import Facts, Journal
 from aiocos.transfer.plan import Part, Plan
+from aiocos.units import MIB
 
 R = TypeVar("R")
 
@@ -68,6 +69,8 @@ class MultipartJob(Job[R], Generic[R]):
             plan = await self._from_journal(journal, header, plan_of)
             if plan is not None:
                 return plan
+        # A process may have ended between the request for an upload and the note of its id.
+        is_lost = journal is not None and journal.header and not _upload_id(journal.facts)
         self._reset()
         self.progress.consumed = 0
         plan = plan_of(wish)
@@ -77,10 +80,12 @@ class MultipartJob(Job[R], Generic[R]):
             self.bucket, self.key, self._create_options(), self.patience()
         )
         self.upload_id = created["UploadId"]
-        self.possible_orphans = created.get("possible_orphans", 0)
+        self.possible_orphans = created.get("possible_orphans", 0) + bool(is_lost)
         if journal is not None:
             orphans = {"possible_orphans": self.possible_orphans} if self.possible_orphans else {}
+            self.is_given_up = True  # as long as nobody else could find it
             await journal.record({"upload_id": self.upload_id, **orphans})
+            self.is_given_up = False
         return plan
 
     async def _from_journal(
@@ -99,7 +104,7 @@ class MultipartJob(Job[R], Generic[R]):
                 await self._abort(stale_id)
             return None
         try:
-            if type(part_size) is not int or part_size < 1:
+            if type(part_size) is not int or part_size < MIB:
                 raise ValueError("no part size")  # noqa: TRY301 - as every other fault of it
             plan = plan_of(part_size)
             upload_id, recorded = _upload_id(journal.facts), _recorded(journal.facts, plan)
@@ -245,14 +250,16 @@ class MultipartJob(Job[R], Generic[R]):
         """After a failure: leave the upload for the next call, or abort it."""
         if self.upload_id is None:
             return
-        if self.journal is not None and not self.is_given_up:
-            if not (self.terms.abort_on_error and isinstance(error, Exception)):
-                return
-            self.is_given_up = True
+        is_asked = self.terms.abort_on_error and isinstance(error, Exception)
+        if self.journal is not None and not self.is_given_up and not is_asked:
+            return
+        # The journal goes when the upload has gone: what cannot be aborted is still found.
+        self.is_given_up = False
         if isinstance(error, Exception):
-            await bounded(self._abort(self.upload_id), self.config.abort_timeout_s)
+            seconds = self.config.abort_timeout_s
+            self.is_given_up = await bounded(self._abort(self.upload_id), seconds)
         else:  # cancelled, which has to be quick
-            await bounded(self._abort(self.upload_id))
+            self.is_given_up = await bounded(self._abort(self.upload_id))
 
     async def _abort(self, upload_id: str) -> None:
         try:

@@ -49,7 +49,10 @@ _IGNORED: Final = {
 
 
 class UnsafeKeyError(ParameterError):
-    """No file inside the target may have the name that the key asks for."""
+    """No file inside the target may have the name that the key asks for.
+
+    Never leaves the package: the caller gets its text.
+    """
 
 
 @dataclass(frozen=True, slots=True)

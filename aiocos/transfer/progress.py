@@ -208,6 +208,8 @@ async def _joined(reporter: _Reporter) -> AsyncIterator[None]:
                 task.cancel()
                 raise
             reporter.finish()
+            # Here, not behind the block: a TaskGroup counts a failure there as a cancellation.
+            await asyncio.wait({task})
     except BaseExceptionGroup as errors:
         failed = next(flat(errors))
     if failed is not None and cancellations() > asked:

@@ -137,7 +137,7 @@ def _open(path: str) -> tuple[int, Identity]:
 def _checked(file: int) -> Identity:
     facts = os.fstat(file)
     if not stat.S_ISREG(facts.st_mode):
-        raise ValueError("it is not a regular file")
+        raise ValueError("it is not a regular file (upload_stream takes any other)")
     if not facts.st_size and os.pread(file, 1, 0):
         raise ValueError("it does not tell its length")  # as in /proc: all would be lost
     return Identity.of(facts)

@@ -18,6 +18,7 @@ from aiocos.encoding.headers import number
 from aiocos.errors import (
     CosClientError,
     ObjectChangedError,
+    ParameterError,
     PreconditionError,
     ResponseParseError,
     ServiceFailure,
@@ -35,10 +36,11 @@ from aiocos.transfer.batch import (
     drain,
 )
 from aiocos.transfer.destinations import Destinations, Landing, Remote
-from aiocos.transfer.download import FileDownload
+from aiocos.transfer.download import FileDownload, Seen
 from aiocos.transfer.job import Job, Operator, Terms
 from aiocos.transfer.landing import directory_inside
-from aiocos.transfer.paths import NameRules, UnsafeKeyError
+from aiocos.transfer.paths import NameRules
+from aiocos.transfer.plan import Plan
 from aiocos.transfer.progress import Progress, ProgressCallback
 from aiocos.transfer.scanning import Found, LeftOut, scan
 from aiocos.transfer.sink import Span
@@ -182,7 +184,7 @@ async def downloads(work: Work, found: Destinations, target: Path) -> AsyncItera
         if isinstance(result, Landing):
             yield Chore(name, partial(download_one, work, result, target))
         elif result.is_failure:
-            work.report.failed(name, UnsafeKeyError(result.reason))
+            work.report.failed(name, ParameterError(result.reason))
         else:
             work.report.left_out(name, result.reason)
 
@@ -271,6 +273,14 @@ class _ListedDownload(FileDownload):
         is_opaque = any(name.startswith("x-cos-server-side-encryption") for name in headers)
         if is_opaque or headers.get("x-cos-object-type") == "appendable":
             seen.md5 = None
+
+    async def _prove(self, plan: Plan) -> str:
+        if self._seen.crc64 is None and self._seen.md5 is None:
+            # All was on disk already, or no answer told a checksum: a HEAD may.
+            head = Seen(await self._look())
+            if head.etag == self._seen.etag:
+                self._seen.crc64 = head.crc64
+        return await super()._prove(plan)
 
 
 def addressed(key: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from aiocos.transfer.progress import cancellations, flat
+from aiocos.transfer.progress import cancellations
 
 T = TypeVar("T")
 
@@ -35,10 +35,6 @@ class Lap(Generic[T]):
     item: T
     epoch: int
     """How often the workers had been halved when its present attempt began."""
-
-
-class _InterruptedError(Exception):
-    """What a worker waited for was cancelled, and not by us."""
 
 
 class PartsFailedError(Exception):
@@ -68,6 +64,9 @@ class Crew(Generic[T]):
         self._clean = 0
         self._active = 0
         self._failures: list[tuple[object, Exception]] = []
+        self._other: BaseException | None = None
+        """What went wrong first that is none of ``failing``."""
+        self._tasks: list[asyncio.Task[None]] = []
         self._spawn: Callable[[], object] = lambda: None
 
     async def run(
@@ -80,31 +79,23 @@ class Crew(Generic[T]):
             Exception: what was not one of the failures that are collected.
         """
         source = _Source(items)
-        failed: BaseException | None = None
-        asked = cancellations()
-        try:
-            async with asyncio.TaskGroup() as group:
+        async with asyncio.TaskGroup() as group:
 
-                def spawn() -> None:
-                    self._active += 1
-                    group.create_task(self._work(source, do))
+            def spawn() -> None:
+                self._active += 1
+                self._tasks.append(group.create_task(self._work(source, do)))
 
-                self._spawn = spawn
-                for _ in range(self.target):
-                    spawn()
-                if self._is_growing:
-                    watching = group.create_task(self._grow(source))
-                    source.on_end = watching.cancel
-        except BaseExceptionGroup as errors:
-            known = {id(error) for _, error in self._failures}
-            other = [error for error in flat(errors) if id(error) not in known]
-            failed = other[0] if other else PartsFailedError(self._failures)
-        if isinstance(failed, _InterruptedError):
-            failed = failed.__cause__
-        if failed is not None and cancellations() > asked:
-            raise asyncio.CancelledError from failed  # a TaskGroup forgets it for a failure
-        if failed is not None:
-            raise failed  # out here, where it keeps its own cause
+            self._spawn = spawn
+            for _ in range(self.target):
+                spawn()
+            if self._is_growing:
+                watching = group.create_task(self._grow(source))
+                source.on_end = watching.cancel
+                self._tasks.append(watching)
+        if self._other is not None:
+            raise self._other
+        if self._failures:
+            raise PartsFailedError(self._failures)
 
     async def _work(self, source: _Source[T], do: Callable[[Lap[T]], Awaitable[None]]) -> None:
         try:
@@ -122,12 +113,26 @@ class Crew(Generic[T]):
         except asyncio.CancelledError as error:
             # A TaskGroup takes a cancelled task for one that is done: the parts that it did
             # not do would be missing, and nobody would know.
-            task = asyncio.current_task()
-            if task is not None and not task.cancelling():
-                raise _InterruptedError from error
-            raise
+            if cancellations():
+                raise
+            self._end(error)
+        except Exception as error:
+            self._end(error)
         finally:
             self._active -= 1
+
+    def _end(self, error: BaseException) -> None:
+        """End what is under way, because of a failure.
+
+        The TaskGroup does not hear of it: before Python 3.13 it forgets that its own task is
+        cancelled meanwhile, and leaves a count in ``cancelling()`` where nobody did that.
+        """
+        is_known = any(error is failure for _, failure in self._failures)
+        self._other = self._other or (None if is_known else error)
+        self._is_growing, self._ceiling = False, 0
+        for task in self._tasks:
+            if task is not asyncio.current_task():
+                task.cancel()
 
     def throttled(self, lap: Lap[T]) -> bool:
         """Halve the workers, once for all parts that were refused together."""

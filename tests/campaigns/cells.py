@@ -130,7 +130,7 @@ FAULTS: Final = [
     *_twice("F5", "answer", _BUSY),
     *_twice("F6", "answer", _BROKEN),
     *_twice("F7token", "answer", {"status": 400, "code": "ExpiredToken"}),
-    Fault("F7skew", "rule", {"clock_skew": 21_600.0}),
+    Fault("F7skew", "skew", {"operation": "*", "clock_skew": 21_600.0}),
     *_twice("F8", "answer", _GONE),
     *_twice("F8changed", "changed"),
     *_twice("F9", "lie"),
@@ -162,7 +162,7 @@ _LIES: Final[dict[str, dict[str, Any]]] = {
 }
 _DISK: Final[dict[str, tuple[str, tuple[int, int, int]]]] = {
     "U2": ("read source", (1, 0, 0)),
-    "U3": ("read source", (0, 3, 0)),
+    "U3": ("read source", (-1, 3, 0)),
     "U0": ("fsync journals", (1, 0, 0)),
     "U1": ("write journal", (2, 0, 0)),
     "U7": ("write journal", (2, 0, 1)),
@@ -250,12 +250,14 @@ def _meets(moment: Moment, fault: Fault, parts: int) -> bool:  # noqa: PLR0911 -
         return not is_on_wire or moment.name in _DISK
     if fault.kind == "short":
         return moment.event in {"write journal", "pwrite temp"} and not moment.after
-    if not is_on_wire:
-        return False
+    if not is_on_wire or (moment.name, fault.name) == ("U10", "F8!"):
+        return False  # who is told that the upload is gone has nothing left to do
     if isinstance(fault.action, bytes):
         return moment.name not in {"D2", "U4", "C3"}
     if fault.kind == "lie":
         return moment.name in _LIES
+    if fault.kind == "skew":
+        return moment.name in {"U0", "D0", "C0"} or (parts == 1 and moment.name == "U2")
     if fault.kind == "changed":
         return moment.operation != "upload" and "Create" not in moment.request
     if fault.name.startswith("F9"):

@@ -37,6 +37,7 @@ class Account:
         self.cells.setdefault(campaign, set()).add(cell)
         if broken:
             self.failures[f"{campaign} {run}"] = broken
+            self.save()
         assert not broken, f"{run}: " + "; ".join(broken)
 
     def lines(self) -> list[str]:

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 WRAPPED: Final = (
-    "open write pwrite pread fsync ftruncate posix_fallocate replace rename unlink".split()
+    "open write pwrite pread preadv fsync ftruncate posix_fallocate replace unlink".split()
 )
 _PAGE: Final = 4096
 _REAL: Final = {name: getattr(os, name) for name in WRAPPED}
@@ -159,8 +159,8 @@ class Disk:
 
     def _pwrite(self, file: int, data: Any, offset: int) -> int:
         what = self._data(file, offset, data)
-        call = lambda: _REAL["pwrite"](file, data, offset)  # noqa: E731
-        return int(self._do("write", _place(file), call, what))
+        call = lambda piece: _REAL["pwrite"](file, piece, offset)  # noqa: E731
+        return int(self._do("pwrite", _place(file), call, what, data))
 
     def _data(self, file: int, offset: int, data: Any) -> Call | None:
         if not self.records:
@@ -170,6 +170,10 @@ class Disk:
     def _pread(self, file: int, size: int, offset: int) -> bytes:
         call = lambda: _REAL["pread"](file, size, offset)  # noqa: E731
         return bytes(self._do("read", _place(file), call, None))
+
+    def _preadv(self, file: int, rooms: Any, offset: int) -> int:
+        call = lambda: _REAL["preadv"](file, rooms, offset)  # noqa: E731
+        return int(self._do("read", _place(file), call, None))
 
     def _fsync(self, file: int) -> None:
         what = Call("fsync", os.fstat(file).st_ino, folder=str(_place(file)))
@@ -185,15 +189,9 @@ class Disk:
         self._do("reserve", _place(file), call, what)
 
     def _replace(self, old: Any, new: Any, **kwargs: Any) -> None:
-        self._move("replace", _REAL["replace"], old, new, kwargs)
-
-    def _rename(self, old: Any, new: Any, **kwargs: Any) -> None:
-        self._move("replace", _REAL["rename"], old, new, kwargs)
-
-    def _move(self, verb: str, real: Any, old: Any, new: Any, kwargs: dict[str, Any]) -> None:
         path = Path(old)
         what = Call("name", folder=str(path.parent), name=path.name, onto=Path(new).name)
-        self._do(verb, path, lambda: real(old, new, **kwargs), what)
+        self._do("replace", path, lambda: _REAL["replace"](old, new, **kwargs), what)
 
     def _unlink(self, path: Any, **kwargs: Any) -> None:
         place = Path(path)

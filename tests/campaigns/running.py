@@ -54,7 +54,10 @@ class Run:
     @property
     def is_bounded(self) -> bool:
         """Whether what was done before the fault is of use after it."""
-        return self.cell.fault.kind not in {"lie", "changed"}
+        moment, fault = self.cell.moment, self.cell.fault
+        if fault.kind in {"lie", "changed"} or moment.name in {"D9", "D10"}:
+            return False  # D9, D10: the file has its name, and the next call brings it again
+        return not (moment.request == "HeadObject" and fault.name.startswith("F9"))
 
     # -- the fault -----------------------------------------------------------
 
@@ -73,6 +76,8 @@ class Run:
             self._arm_change()
         elif fault.kind == "lie":
             self._add(cell.rule(cell.lie))
+        elif fault.kind == "skew":
+            self._add(FaultRule(**fault.action))
         elif fault.kind == "rule":
             self._add(cell.rule(fault.action))
         elif fault.kind == "disk":

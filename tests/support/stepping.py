@@ -50,7 +50,8 @@ def server_process(script: str = _SERVER, *arguments: str) -> Iterator[dict[str,
     """Run a server until the block ends; its settings are the first line it prints."""
     command = [sys.executable, "-c", script, *arguments]
     pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, text=True, **pipes) as process:
+    root = Path(__file__).parent.parent.parent
+    with subprocess.Popen(command, text=True, cwd=root, **pipes) as process:
         yield json.loads(process.stdout.readline())
         process.stdin.close()
         process.wait(30)
@@ -247,11 +248,19 @@ class Scene:
         """Names of the temporary files."""
         return [path.name for path in self.folder.iterdir() if path.name.endswith(".part")]
 
-    async def check_cut(self, where: str) -> None:
-        """The result is the old or the new one, and a journal tells of all that was left."""
-        assert await self.state() in {crc_of(OLD), crc_of(self.content)}, where
+    def size_of(self, name: str) -> int:
+        """How many bytes a file of the folder has."""
+        return (self.folder / name).stat().st_size
+
+    async def check_cut(self, where: str, *, is_done: bool = False, may_stay: bool = False) -> None:
+        """The result is the old or the new one, and a journal tells of all that was left.
+
+        With ``may_stay`` a temporary file may be there, because the disk let nobody remove it.
+        """
+        states = {crc_of(self.content)} if is_done else {crc_of(OLD), crc_of(self.content)}
+        assert await self.state() in states, where
         facts = journal_facts(self.journals)
-        assert not self.temporary() or facts, where
+        assert not self.temporary() or facts or may_stay, where
         known = {fact["upload_id"] for fact in facts if "upload_id" in fact}
         orphans = await uploads_at(self.client, self.key) - known
         # Cut off while the upload was being created, nobody was told its id.
