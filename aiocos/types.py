@@ -55,7 +55,7 @@ from aiocos.operations.results import (
     UploadFileResult,
     Verified,
 )
-from aiocos.transfer.batch import DirectoryResult
+from aiocos.transfer.batch import DirectoryResult, Skipped
 from aiocos.transfer.destinations import CollisionPolicy, UnsafePolicy
 from aiocos.transfer.directories import DownloadDirOptions, UploadDirOptions
 from aiocos.transfer.housekeeping import AbortedUploads, IncompleteUpload
@@ -129,6 +129,7 @@ __all__ = [
     "RequestHeaders",
     "RestoreObjectOptions",
     "RestoreRequest",
+    "Skipped",
     "StorageClassName",
     "UnsafePolicy",
     "UploadDirOptions",

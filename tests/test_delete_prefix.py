@@ -75,7 +75,7 @@ async def test_a_slash_is_not_the_whole_bucket(client):
     assert await stored(client) == ["a"]
 
 
-async def test_keys_that_xml_cannot_carry(client):
+async def test_keys_that_xml_cannot_carry(client, emulator):
     """Keys with control characters or a slash in front go too, and no others in their place."""
     odd = ["p/\x01", "p/\x7f", "p/\ufffe", "p/\x1b[2J", "p/fine"]
     await put_all(client, [*odd, "x"])
@@ -84,8 +84,11 @@ async def test_keys_that_xml_cannot_carry(client):
     await client.delete_prefix(BUCKET, "p/")
     assert await stored(client) == ["/x", "x"]
 
+    emulator.forget_requests()
     await client.delete_prefix(BUCKET, "/")
     assert await stored(client) == ["x"]
+    # By its path, as it is known to be found: one slash more than the key's own.
+    assert [record.raw_path for record in emulator.requests if record.method == "DELETE"] == ["//x"]
 
 
 async def test_keys_that_stay_are_listed(client, emulator):

@@ -22,6 +22,9 @@ from tests.conftest import QUICK
 from tests.support.failing_os import FailingOS
 from tests.support.stepping import Leftovers, Scene, cancelled_at, server_process
 
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/fd").exists(), reason="needs Linux to tell what is open"
+)
 CONTENT = random.Random(6).randbytes(2 * MIB + 54_321)
 TRANSFERS = TransferConfig(single_mib=0, copy_single_mib=1)
 KINDS = {

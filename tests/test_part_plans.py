@@ -45,6 +45,7 @@ MOVED = [
     for name, vector in PLANS.items()
     if vector["operation"] != "copy" and vector["size"] < AFFORDABLE
 ]
+UPLOADED = [name for name in MOVED if PLANS[name]["operation"] == "upload_file"]
 COPIED = [
     name
     for name, vector in PLANS.items()
@@ -111,6 +112,8 @@ async def test_a_file_moves_in_the_recorded_requests(
     sizes = await moved(name, make_client, emulator, tmp_path, single_mib=0)
 
     assert sizes == recorded_sizes(PLANS[name])
+    is_put = PLANS[name].get("plan") == "put_object"
+    assert emulator.count("CreateMultipartUpload") == (0 if is_put or name not in UPLOADED else 1)
 
 
 @pytest.mark.parametrize("name", MOVED)
@@ -122,6 +125,21 @@ async def test_a_file_moves_in_one_request_up_to_20_mib(
 
     assert len(sizes) == DEVIATIONS.get(name, len(recorded_sizes(PLANS[name])))
     assert sum(sizes) == PLANS[name]["size"]
+
+
+@pytest.mark.parametrize(("size", "parts"), [(20 * MIB, 0), (20 * MIB + 1, 21)])
+async def test_20_mib_is_the_last_size_of_one_request(
+    make_client: Any, emulator: Any, tmp_path: Path, size: int, parts: int
+) -> None:
+    """A file of exactly 20 MiB goes in one request, one of a byte more goes in parts."""
+    client = make_client(transfers=aiocos.TransferConfig(journal_dir=tmp_path / "journals"))
+    (tmp_path / "file").touch()
+    os.truncate(tmp_path / "file", size)
+
+    await client.upload_file(BUCKET, "a", tmp_path / "file")
+
+    assert emulator.count("PutObject") == (0 if parts else 1)
+    assert emulator.count("UploadPart") == parts
 
 
 def test_every_deviation_of_a_plan_is_needed() -> None:

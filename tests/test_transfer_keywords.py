@@ -143,6 +143,7 @@ async def test_documented_keywords_of_download_file_are_sent(make_client, emulat
         ({"Range": "bytes=0-1"}, "get_object"),
         ({"DisableTempDestFilePath": True}, "whole"),
         ({"VersionID": "x"}, "did you mean VersionId"),
+        ({"MaxThreads": 5}, "did you mean MAXThread"),
     ],
     ids=str,
 )

@@ -92,6 +92,8 @@ class DirectoryOperations(TransferOperations):
         Raises:
             TransferError: files failed, ``failures`` says which and why; all others are there.
             ParameterError: an argument cannot be right; nothing was sent.
+
+        Options: ``aiocos.types.UploadDirOptions``.
         """
         prefix = folder(Prefix)
         directory = _directory(LocalDir)
@@ -141,7 +143,10 @@ class DirectoryOperations(TransferOperations):
         Raises:
             TransferError: objects failed, ``failures`` says which and why; all others are there.
             ParameterError: an argument cannot be right; nothing was sent.
+            CosServiceError: the prefix cannot be listed; nothing was written.
             OSError: ``LocalDir`` cannot be made or written to.
+
+        Options: ``aiocos.types.DownloadDirOptions``.
         """
         prefix = folder(Prefix)
         _one_of(Unsafe, "Unsafe", ("error", "encode", "skip"))
@@ -211,6 +216,8 @@ class DirectoryOperations(TransferOperations):
             ObjectChangedError: the source was replaced meanwhile; it stays, and the copy too.
             IntegrityError: the copy is not what was copied; the source stays.
             ParameterError: source and destination are the same.
+
+        Options: ``aiocos.types.CopyOptions``.
         """
         session = await self._ready()
         session.endpoints.copy_source(CopySource)

@@ -43,6 +43,8 @@ T = TypeVar("T")
 
 _VERDICTS: Final = (IntegrityError, ExpiredTokenError, JournalLockedError, ParameterError)
 """Failures that say by their own class what to do next."""
+_NAMED: Final = ("PartSize", "MAXThread", "progress_callback")
+"""What transfers take by name, for the error that suggests one."""
 _FAILING: Final[tuple[type[Exception], ...]] = (CosException, OSError)
 _CLEAN_UP_S: Final = 0.8
 """What a cancelled transfer may spend on leaving nothing behind."""
@@ -83,7 +85,7 @@ class Terms:
         known = set(accepts)
         for name in options:
             if name not in known:
-                raise unknown_keyword(name, operation, sorted(known))
+                raise unknown_keyword(name, operation, sorted({*known, *_NAMED}))
         ours = {name: value for name, value in options.items() if name in cls.__slots__}
         rest = {name: value for name, value in options.items() if name not in ours}
         given = {name: value for name, value in ours.items() if value is not None}

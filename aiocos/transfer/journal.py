@@ -21,12 +21,14 @@ import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from aiocos import files
 from aiocos.encoding.digest import crc64
 from aiocos.errors import CosClientError, JournalLockedError
-from aiocos.offload import finished
+from aiocos.offload import FileWork, finished
+
+T = TypeVar("T")
 
 VERSION: Final = 1
 SUFFIX: Final = ".jsonl"
@@ -35,7 +37,7 @@ WhenLocked = Literal["wait", "fail"]
 
 _CHECK: Final = re.compile(rb',"check":"([0-9a-f]{16})"\}')
 _CHECK_LENGTH: Final = len(b',"check":"0123456789abcdef"}')
-_MAX_BYTES: Final = 64 * 1024 * 1024
+_MAX_BYTES: Final = 16 * 1024 * 1024
 _FSYNC_EVERY_S: Final = 0.25
 _LOOK_AGAIN_S: Final = 0.1
 _log: Final = logging.getLogger("aiocos")
@@ -74,6 +76,8 @@ class Journal:
         self._executor = executor
         self._syncing: asyncio.Future[None] | None = None
         self._synced_at = 0.0
+        self._work = FileWork(executor)
+        self._turn = asyncio.Lock()
 
     @classmethod
     async def open(
@@ -102,13 +106,17 @@ class Journal:
 
     async def begin(self, header: Facts) -> None:
         """Start anew: forget what was there, and write down which transfer this is."""
-        self.facts = []
-        self.header = header
         await self._in_thread(self._restart, header)
+        self.header, self.facts = header, []
+
+    async def looked_through(self, look: Callable[[], T]) -> T:
+        """Return what a look at ten thousand facts found, without holding up the event loop."""
+        return await finished(asyncio.get_running_loop().run_in_executor(self._executor, look))
 
     async def record(self, fact: Facts) -> None:
         """Add one fact; it is on disk at the latest a quarter of a second after the next."""
-        self._write(fact)
+        async with self._turn:
+            await self._work.run(self._write, fact)
         loop = asyncio.get_running_loop()
         if self._syncing is not None and self._syncing.done():
             self._syncing.result()

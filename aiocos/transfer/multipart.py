@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from aiocos.encoding.digest import combine
@@ -107,7 +108,8 @@ class MultipartJob(Job[R], Generic[R]):
             if type(part_size) is not int or part_size < MIB:
                 raise ValueError("no part size")  # noqa: TRY301 - as every other fault of it
             plan = plan_of(part_size)
-            upload_id, recorded = _upload_id(journal.facts), _recorded(journal.facts, plan)
+            upload_id = _upload_id(journal.facts)
+            recorded = await journal.looked_through(partial(_recorded, journal.facts, plan))
         except (KeyError, TypeError, ValueError, CosException):
             await journal.set_aside("it makes no sense")
             return None
@@ -125,6 +127,8 @@ class MultipartJob(Job[R], Generic[R]):
                 return None
             self.sent = recorded
         self.upload_id = upload_id
+        told = (fact.get("possible_orphans") for fact in journal.facts)
+        self.possible_orphans = next((count for count in told if type(count) is int), 0)
         self.progress.consumed = sum(sent.size for sent in self.sent.values())
         self.progress.tell("resumed")
         return plan

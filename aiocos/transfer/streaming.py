@@ -169,6 +169,8 @@ class StreamUpload(MultipartJob[dict[str, Any]]):
                     raise IntegrityError(f"Body gave more than its {self._body.size} bytes")
                 if not pieces and number > 1:
                     break
+                # Whoever still knows the part, a worker that waits for the next one, holds nothing.
+                stack.callback(pieces.clear)
                 slot = stack.pop_all()
             yield HeldPart(number, pieces, slot)
         self._check_promise()

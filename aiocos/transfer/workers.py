@@ -20,6 +20,7 @@ GROWS_FROM: Final = 5
 GROWS_TO: Final = 32
 """...and at most, for as long as more of them move more bytes."""
 _LOOK_EVERY_S: Final = 0.1
+_STEADY_LOOKS: Final = 2
 _WORTHWHILE: Final = 1.05
 """Growth has paid when the rate is so many times what it was."""
 _PATIENCE: Final = 3
@@ -62,6 +63,7 @@ class Crew(Generic[T]):
         self._failing = failing
         self._epoch = 0
         self._clean = 0
+        self._done = 0
         self._active = 0
         self._failures: list[tuple[object, Exception]] = []
         self._other: BaseException | None = None
@@ -146,6 +148,7 @@ class Crew(Generic[T]):
         return is_news
 
     def _count_clean(self, lap: Lap[T]) -> None:
+        self._done += 1
         if lap.epoch != self._epoch or not self._epoch:
             return
         self._clean += 1
@@ -161,12 +164,18 @@ class Crew(Generic[T]):
         """Add workers for as long as that moves more bytes."""
         loop = asyncio.get_running_loop()
         best = 0.0
-        misses = 0
-        moved, since = self._moved(), loop.time()
+        misses = looks = 0
+        moved, since, done = self._moved(), loop.time(), self._done
+        seen = moved
         while self._is_growing and not source.is_over and misses < _PATIENCE:
             await asyncio.sleep(_LOOK_EVERY_S)
-            now = loop.time()
-            rate, moved, since = (self._moved() - moved) / (now - since), self._moved(), now
+            looks = looks + 1 if self._moved() > seen else 0
+            now, seen = loop.time(), self._moved()
+            # Where bytes come in bursts, as all of a part at once, only a round of them tells.
+            if looks < _STEADY_LOOKS and self._done - done < self.target:
+                continue
+            rate = (seen - moved) / (now - since)
+            moved, since, done, looks = seen, now, self._done, 0
             if rate <= 0:
                 continue
             if rate > best * _WORTHWHILE:

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from aiocos import CosConfig, CosS3Client
 from tests.campaigns.disk import Disk, Trap
-from tests.campaigns.stage import LIMITS, PATIENT, QUICK, Operation, Stage, arguments
+from tests.campaigns.stage import LIMITS, PATIENT, QUICK, Stage
 
 
 class Zygote:
@@ -44,7 +44,7 @@ class Zygote:
         report = stage.folder / "report.json"
         report.unlink(missing_ok=True)
         told = {
-            "operation": stage.operation,
+            "call": stage.call(),
             "settings": stage.settings(),
             "keywords": stage.keywords(),
             "source": str(stage.source),
@@ -109,13 +109,11 @@ def _become_child(task: dict[str, Any]) -> None:
 
 
 async def _transfer(task: dict[str, Any]) -> None:
-    operation: Operation = task["operation"]
-    source, target = Path(task["source"]), Path(task["target"])
-    disk = Disk(Path(task["journals"]), target.parent, source)
+    method, args = task["call"]
+    disk = Disk(Path(task["journals"]), Path(task["target"]).parent, Path(task["source"]))
     if told := task["trap"]:
         number = told.pop("signal")
         disk.trap = Trap(action=lambda: os.kill(os.getpid(), number), **told)
-    method, args = arguments(operation, source, target)
     config = CosConfig(**task["settings"], Timeouts=PATIENT)
     with disk:
         async with CosS3Client(config, retry=QUICK, transfers=LIMITS) as client:

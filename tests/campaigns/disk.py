@@ -19,7 +19,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 WRAPPED: Final = (
-    "open write pwrite pread preadv fsync ftruncate posix_fallocate replace unlink".split()
+    *("open", "write", "pwrite", "pread", "preadv", "fsync", "ftruncate"),
+    *("posix_fallocate", "replace", "unlink"),
 )
 _PAGE: Final = 4096
 _REAL: Final = {name: getattr(os, name) for name in WRAPPED}
@@ -247,8 +248,10 @@ def _survivors(calls: list[Call], chance: random.Random) -> list[Call]:
     )
     # All of it, none of it, names before their data, or any mixture.
     data_share = chance.choice([1.0, 0.0, 0.5, 0.9])
-    allowed = {folder: chance.choice([count, chance.randint(0, count)]) for folder, count in
-               sorted(loose_names.items())}  # fmt: skip
+    allowed = {
+        folder: chance.choice([count, chance.randint(0, count)])
+        for folder, count in sorted(loose_names.items())
+    }
     kept = []
     for index, call in enumerate(calls):
         if call.event in {"create", "name"}:
@@ -258,9 +261,8 @@ def _survivors(calls: list[Call], chance: random.Random) -> list[Call]:
                     continue
             kept.append(call)
         elif call.event != "fsync":
-            if index > durable_data.get(call.inode, -1) and chance.random() >= data_share:
-                call = _torn(call, chance)
-            kept.append(call)
+            is_lost = index > durable_data.get(call.inode, -1) and chance.random() >= data_share
+            kept.append(_torn(call, chance) if is_lost else call)
     return kept
 
 

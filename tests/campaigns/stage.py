@@ -51,16 +51,6 @@ def content_of(parts: int) -> bytes:
     return random.Random(parts).randbytes((parts - 1) * MIB + REST)
 
 
-def arguments(operation: Operation, source: Path, target: Path) -> tuple[str, tuple[Any, ...]]:
-    """The method of a client, and what it is called with."""
-    if operation == "upload":
-        return "upload_file", (BUCKET, KEY, str(source))
-    if operation == "download":
-        return "download_file", (BUCKET, KEY, str(target))
-    origin = {"Bucket": BUCKET, "Key": FROM, "Region": "ap-guangzhou"}
-    return "copy", (BUCKET, KEY, origin)
-
-
 _ENDED: Final = (asyncio.CancelledError, TimeoutError, KeyboardInterrupt)
 LIMITS: Final = TransferConfig(single_mib=0, copy_single_mib=0)
 
@@ -117,8 +107,9 @@ class Stage:
         return self.parts == 1 and self.operation != "copy"
 
     def settings(self) -> dict[str, Any]:
-        """Of a client, whose requests all go through the relay."""
-        return {**self.emulator.settings(), "Port": self.relay.port}
+        """Of a client, whose requests go through the relay where it has something to do."""
+        port = self.relay.port if self.relay.cuts else self.emulator.port
+        return {**self.emulator.settings(), "Port": port}
 
     def keywords(self) -> dict[str, Any]:
         given = {"PartSize": 1, "MAXThread": self.workers, "JournalDir": str(self.journals)}
@@ -128,9 +119,18 @@ class Stage:
         config = CosConfig(**self.settings(), Timeouts=timeouts)
         return CosS3Client(config, retry=policy, transfers=LIMITS)
 
+    def call(self) -> tuple[str, list[Any]]:
+        """The method of a client, and what it is called with."""
+        if self.operation == "upload":
+            return "upload_file", [BUCKET, KEY, str(self.source)]
+        if self.operation == "download":
+            return "download_file", [BUCKET, KEY, str(self.target)]
+        origin = {"Bucket": BUCKET, "Key": FROM, "Region": "ap-guangzhou"}
+        return "copy", [BUCKET, KEY, origin]
+
     async def transfer(self, client: CosS3Client) -> Any:
         """Carry the transfer out."""
-        method, args = arguments(self.operation, self.source, self.target)
+        method, args = self.call()
         return await getattr(client, method)(*args, **self.keywords())
 
     async def attempt(self, client: CosS3Client) -> Ended:
@@ -229,6 +229,7 @@ class Stage:
             self.require(orphans <= self.lost_creates(), f"I3: {orphans} orphans")
             if is_success:
                 named = (ended.result or {}).get("possible_orphans", 0)
+                named += self.lied_creates()
                 self.require(orphans <= named, f"I3: {orphans} orphans, {named} named")
             self.check_files(is_success)
         if client is not None:
@@ -241,6 +242,11 @@ class Stage:
         lost = sum(c.count for c in self.relay.cuts if c.side == "response" and "up" in c.request)
         rules = [record.fault for record in self.emulator.requests if record.fault]
         return lost + sum(1 for rule in rules if rule.applied and "Create" in rule.operation)
+
+    def lied_creates(self) -> int:
+        """Uploads that were begun, and the server said that it had not done it."""
+        rules = [record.fault for record in self.emulator.requests if record.fault]
+        return sum(1 for rule in rules if rule.applied and rule.status in {429, 503})
 
     def check_error(self, ended: Ended) -> None:
         error = ended.error
@@ -336,8 +342,10 @@ def _span(headers: dict[str, str]) -> tuple[int, int] | None:
 
 
 def _is_bad(record: RequestRecord) -> bool:
-    """Whether what the server took was damaged on its way."""
-    return record.fault is not None and record.fault.corrupt_request is not None
+    """Whether what the server took was damaged on its way, or never taken."""
+    fault = record.fault
+    is_staged = fault is not None and fault.answers and not fault.applied
+    return is_staged or (fault is not None and fault.corrupt_request is not None)
 
 
 def _sha256(data: bytes) -> str:

@@ -182,6 +182,7 @@ def recording(
     numbers = setting(differences, vector_id, "exchanges", None)
     if numbers is not None:
         picked = [_picked(number, played, recordings) for number in numbers]
+        assert picked != exchanges_of(played), f"{vector_id}: these are the recorded exchanges"
         played = {**played, "exchanges": picked}
     for swap in settings(differences, vector_id, "swap"):
         text = json.dumps(played, ensure_ascii=False)
