@@ -87,6 +87,9 @@ def publish(file: int, part: Path, target: Path) -> None:
         # What did not get to disk the kernel may have dropped, and tells once only.
         discard(part)
         raise
+    if not is_at(os.fstat(file), part):
+        # Its name was given to another file, which must not become the target.
+        raise FileNotFoundError(errno.ENOENT, "was taken away while it was written", str(part))
     part.replace(target)
     sync_directory(target.parent)
 

@@ -14,21 +14,31 @@ from typing import Any
 
 import pytest
 
-from aiocos import ClientStateError, CosConfig, CosException, CosS3Client, TransferConfig
+from aiocos import (
+    ClientStateError,
+    CosConfig,
+    CosException,
+    CosS3Client,
+    TransferConfig,
+    TransferError,
+)
 from aiocos.emulator import FaultRule
 from aiocos.units import MIB
 from tests.conftest import BUCKET, QUICK
+from tests.support.failing_os import FailingOS
 from tests.support.leftovers import assert_nothing_left
 from tests.support.stepping import (
     HANG_S,
     SOON_S,
-    Cut,
     Leftovers,
     Scene,
     Turns,
     cancelled_at,
+    cut_and_resume,
+    sample,
     server_process,
-    uploads_at,
+    sweep,
+    turns_of,
 )
 
 CONTENT = random.Random(5).randbytes(4 * MIB + 12_345)
@@ -73,62 +83,6 @@ async def scene_of(client: CosS3Client, folder: Path, kind: str) -> Scene:
     return scene
 
 
-async def turns_of(scene: Scene) -> int:
-    with Turns() as turns:
-        await scene.run()
-    return turns.count
-
-
-async def cut_and_resume(
-    scene: Scene, turn: int, again: tuple[int, ...] = (), before: int = 0, spoil: bool = False
-) -> Cut:
-    """Cancel at one turn and check everything; then go on to the end and check that.
-
-    With ``before`` the transfer was cut off at that turn already; with ``spoil`` its journal
-    has been damaged since.
-    """
-    where = f"{scene.kind}, cancelled at turn {turn}, {again}, after {before}"
-    await scene.reset()
-    left = Leftovers(scene.client)
-    if before:
-        await cancelled_at(before, scene.run())
-        await scene.check_cut(where)
-    if spoil:
-        for journal in scene.journals.glob("*.jsonl"):
-            journal.write_bytes(b"damaged" + journal.read_bytes())
-    cut = await cancelled_at(turn, scene.run(), again)
-    await left.check(where)
-    if not spoil:
-        await scene.check_cut(where)
-    if spoil or before:
-        for upload in await uploads_at(scene.client, scene.key):
-            await scene.client.abort_multipart_upload(BUCKET, scene.key, upload)
-    await scene.check_resumed(where)
-    await left.check(where)
-    return cut
-
-
-async def sweep(scene: Scene, step: int, first: int = 1, **how: Any) -> int:
-    """Cancel at every ``step``-th turn until there is nothing left to cancel; return how many."""
-    turn, points = first, 0
-    while (cut := await cut_and_resume(scene, turn, **how)).was_running:
-        for _ in range(3):
-            if cut.took_s < SOON_S:
-                break
-            cut = await cut_and_resume(scene, turn, **how)  # the machine may be busy
-        else:
-            raise AssertionError(f"{scene.kind} took {cut.took_s} s to end at turn {turn}")
-        points += 1
-        turn += step
-    return points
-
-
-async def sample(scene: Scene, points: int, **how: Any) -> None:
-    """Cancel at some of the turns."""
-    step = max(1, await turns_of(scene) // points)
-    assert await sweep(scene, step, first=random.Random(scene.kind).randint(1, step), **how) > 1
-
-
 @pytest.mark.parametrize("kind", KINDS)
 async def test_cancelled_at_some_turns(client, tmp_path, kind):
     """Row I6: cancelled at any step, a transfer ends at once, leaves nothing, and can go on."""
@@ -157,6 +111,14 @@ async def test_cancelled_while_a_damaged_journal_is_set_aside(client, tmp_path, 
     for turn in range(1, 8, 2):
         await cut_and_resume(scene, turn, before=half, spoil=True)
     assert list(scene.journals.glob("*.corrupt"))
+
+
+@pytest.mark.parametrize("kind", ["upload", "download", "single download"])
+async def test_cancelled_on_a_slow_disk(client, tmp_path, kind):
+    """Cancelled while a thread waits for the disk, a transfer ends when that has let go."""
+    scene = await scene_of(client, tmp_path, kind)
+    with FailingOS(tmp_path, delay_s=0.006) as slow:
+        await sample(scene, 5, slow=slow)
 
 
 @pytest.mark.campaign
@@ -224,6 +186,30 @@ async def test_a_part_that_fails_at_the_same_time(make_client, emulator, tmp_pat
         if task.cancelling():
             assert task.cancelled(), turn
         assert_nothing_left(client)
+
+
+async def test_a_failure_is_no_cancellation(make_client, emulator, tmp_path):
+    """Row I6: a transfer that fails leaves no trace in the count of its task's cancellations."""
+    source, task = tmp_path / "source", asyncio.current_task()
+    source.write_bytes(CONTENT)
+    client = make_client(retry=0, transfers=TRANSFERS)
+    emulator.add_fault(FaultRule(operation="UploadPart", status=500, after=2))
+
+    async def refuse(consumed, total):
+        await asyncio.sleep(0.4)  # the transfer is done meanwhile
+        if consumed == total:
+            raise KeyError("the caller's own")
+
+    options = {**IN_PARTS, "JournalDir": tmp_path / "journals"}
+    with pytest.raises(TransferError):
+        await client.upload_file(BUCKET, "k", source, **options)
+    assert task is not None
+    assert task.cancelling() == 0
+    emulator.heal()
+    with pytest.raises(KeyError, match="the caller's own"):
+        await client.upload_file(BUCKET, "k", source, **options, progress_callback=refuse)
+    assert task.cancelling() == 0
+    assert_nothing_left(client)
 
 
 async def test_an_abort_that_hangs(make_client, emulator, tmp_path):

@@ -16,7 +16,6 @@ from tests.support.parts import MIB, content, file_of, small_parts
 
 SOURCE = {"Bucket": BUCKET, "Key": "from", "Region": "ap-guangzhou"}
 PARTS = ("UploadPart", "GetObject", "UploadPartCopy")
-ENDED = pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture
@@ -156,9 +155,10 @@ async def test_listeners_end_with_the_transfer(emulator, start, end):
         emulator.heal()
         emulator.fail("UploadPart", status=403, code="AccessDenied")
     handle = start()
+    events = handle.events()
 
     async def listen():
-        return [event.kind async for event in handle.events()]
+        return [event.kind async for event in events]
 
     listening = asyncio.create_task(listen())
     await under_way(emulator)

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 from aiocos.encoding.headers import number, user_metadata
 from aiocos.encoding.urls import key_path
 from aiocos.errors import (
+    CosServiceError,
     ObjectChangedError,
     ParameterError,
     PreconditionError,
@@ -161,7 +162,11 @@ class ObjectCopy(MultipartJob[dict[str, Any]]):
         told = result.get("x-cos-hash-crc64ecma") or result.get("CRC64") or ""
         stored = number(str(told))
         if stored is None or self._seen.crc64 is None:
-            head = await self.client.head_object(self.bucket, self.key, **self._look_options())
+            try:
+                head = await self.client.head_object(self.bucket, self.key, **self._look_options())
+            except CosServiceError as error:
+                error.add_note("the copy was made, but it could not be looked at, so not proven")
+                raise
             if head.get("ETag") != result.get("ETag"):
                 return "size"  # somebody has replaced it since
             stored = number(str(head.get("x-cos-hash-crc64ecma", "")))

@@ -96,8 +96,6 @@ class FileDownload(Job[dict[str, Any]]):
         self._max_parts = whole_number(options.pop("MaxPartCount", MAX_PARTS), "MaxPartCount", 1)
         if checks_key and simplifies_to_nothing(key_path(Key)):
             raise ParameterError(f"Key {Key!r} simplifies to the bucket itself; see get_object")
-        if "Range" in options:
-            raise ParameterError("download_file takes no Range: get_object does")
         if options.pop("DisableTempDestFilePath", False):
             raise ParameterError("DisableTempDestFilePath is refused: a file is there whole or not")
         super().__init__(

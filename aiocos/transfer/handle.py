@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator
+from contextvars import ContextVar
 from typing import Generic, TypeVar
 
 from aiocos.transfer.job import Job
 from aiocos.transfer.progress import Listener, Progress
 
 R = TypeVar("R")
+
+_running: ContextVar[object] = ContextVar("aiocos_running", default=None)
+"""The transfer that this task is part of."""
 
 
 class Transfer(Generic[R]):
@@ -109,6 +113,7 @@ class Transfer(Generic[R]):
             self._outcome.cancel()
 
     async def _run(self) -> None:
+        _running.set(self)
         try:
             result = await self._job.run()
         except asyncio.CancelledError:
@@ -129,6 +134,8 @@ class Transfer(Generic[R]):
             try:
                 await asyncio.wait({task})
             except asyncio.CancelledError as error:
+                if _running.get() is self:
+                    raise  # its own progress_callback asked: it waits for that one
                 cancelled = error  # not before everything is put away
         if cancelled is not None:
             raise cancelled

@@ -6,6 +6,7 @@ import os
 from typing import Any, Literal, Unpack
 
 from aiocos.body import BodyLike
+from aiocos.errors import ParameterError
 from aiocos.operations.checks import whole_number
 from aiocos.operations.results import (
     CopyFileResult,
@@ -173,7 +174,7 @@ class TransferOperations(Operator):
     ) -> UploadFileResult:
         """Do what ``upload_stream`` does, under the sync SDK's name.
 
-        At most ``MaxBufferSize`` MiB are held in memory.
+        At most ``MaxBufferSize`` MiB are held in memory, or one part where that is more.
 
         Source: COS SDK for Python, ``upload_file_from_buffer``.
         """
@@ -257,6 +258,8 @@ class TransferOperations(Operator):
         options: DownloadFileOptions,
     ) -> FileDownload:
         given: dict[str, Any] = {**options}
+        if "Range" in given:
+            raise ParameterError("download_file takes no Range: get_object does")
         record_dir = given.pop("DumpRecordDir", None)
         given["JournalDir"] = given.get("JournalDir") or record_dir
         terms, headers = Terms.split(given, DownloadFileOptions.__annotations__, "download_file")

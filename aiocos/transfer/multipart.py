@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from aiocos.encoding.digest import combine
 from aiocos.encoding.headers import number
-from aiocos.errors import CosException, DamagedUploadError, NotFoundError
+from aiocos.errors import AccessDeniedError, CosException, DamagedUploadError, NotFoundError
 from aiocos.operations import reconcile
 from aiocos.operations.multipart import COMPLETE_MULTIPART_UPLOAD, CREATE_MULTIPART_UPLOAD
 from aiocos.operations.objects import HEAD_OBJECT
@@ -222,9 +222,12 @@ class MultipartJob(Job[R], Generic[R]):
             str(result.get("ETag", ""))
         ) == reconcile.multipart_etag(etags):
             return "md5"
-        head = await self.client.head_object(self.bucket, self.key, **self._look_options())
+        try:
+            head = await self.client.head_object(self.bucket, self.key, **self._look_options())
+        except (AccessDeniedError, NotFoundError):
+            return "size"  # we may write and not look, or it is gone: each part was proven
         if head.get("ETag") != result.get("ETag"):
-            return "size"  # somebody has replaced it since: each part was proven by itself
+            return "size"  # somebody has replaced it since: each part was proven
         stored = number(str(head.get("x-cos-hash-crc64ecma", "")))
         if stored is not None and crc64 is not None:
             if stored != crc64:

@@ -2,20 +2,22 @@
 
 # Annotations stay values here, as in ``operations.options``.
 import os
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from aiocos.operations.options import (
     AccessOptions,
     BodyChecks,
     CallbackOptions,
+    Conditions,
     CopyObjectOptions,
     CustomerKey,
-    GetObjectOptions,
     ObjectHeaders,
     OverwriteOption,
     RequestHeaders,
     RequestLimits,
+    ResponseHeaders,
     ServerEncryption,
+    VersionOption,
 )
 from aiocos.transfer.journal import WhenLocked
 from aiocos.transfer.limits import Priority
@@ -56,6 +58,7 @@ class UploadHeaders(
     CustomerKey,
     BodyChecks,
     CallbackOptions,
+    Conditions,
     OverwriteOption,
     total=False,
 ):
@@ -73,12 +76,21 @@ class UploadStreamOptions(UploadHeaders, PriorityOption, total=False):
     """Optional keywords of ``upload_stream``."""
 
 
-class DownloadFileOptions(GetObjectOptions, ResumeOptions, total=False):
-    """Optional keywords of ``download_file``; not ``Range``."""
+class DownloadFileOptions(
+    RequestHeaders,
+    RequestLimits,
+    VersionOption,
+    Conditions,
+    CustomerKey,
+    ResponseHeaders,
+    ResumeOptions,
+    total=False,
+):
+    """Optional keywords of ``download_file``."""
 
     DumpRecordDir: str | os.PathLike[str]
     """The sync SDK's name of ``JournalDir``."""
-    DisableTempDestFilePath: bool
+    DisableTempDestFilePath: Literal[False]
     """True is refused: the file would have its name before it is whole."""
     KeySimplifyCheck: bool
     """False permits keys such as ``a/..``."""

@@ -54,7 +54,9 @@ class SourceFile:
         self.file = file
 
     @classmethod
-    async def open(cls, path: str | os.PathLike[str], executor: Executor) -> SourceFile:
+    async def open(
+        cls, path: str | os.PathLike[str], executor: Executor, *, follows_links: bool = True
+    ) -> SourceFile:
         """Open a regular file.
 
         Raises:
@@ -62,7 +64,9 @@ class SourceFile:
         """
         work = FileWork(executor)
         try:
-            file, identity = await work.run(_open, os.fspath(path))
+            file, identity = await work.run(
+                _open, os.fspath(path), 0 if follows_links else os.O_NOFOLLOW
+            )
         except (OSError, ValueError, TypeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise ParameterError(f"cannot read {path}: {reason}") from error
@@ -124,9 +128,9 @@ def _absolute(path: str | os.PathLike[str]) -> Path:
     return Path(path).absolute()
 
 
-def _open(path: str) -> tuple[int, Identity]:
+def _open(path: str, flags: int) -> tuple[int, Identity]:
     # Not to wait for a writer, if it is a FIFO.
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | flags)
     try:
         return file, _checked(file)
     except BaseException:

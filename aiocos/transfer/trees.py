@@ -121,7 +121,14 @@ async def uploads(
     async with closing(walk) as entries:
         async for entry in entries:
             if isinstance(entry, Found):
-                yield Chore(entry.path, partial(upload_one, work, entry.path, prefix + entry.name))
+                upload = partial(
+                    upload_one,
+                    work,
+                    entry.path,
+                    prefix + entry.name,
+                    follows_links=follow_symlinks,
+                )
+                yield Chore(entry.path, upload)
             elif isinstance(entry, LeftOut):
                 work.report.left_out(entry.path, entry.reason)
             else:
@@ -138,8 +145,8 @@ async def size_of(work: Work, directory: str | os.PathLike[str], *, follow_symli
     return total
 
 
-async def upload_one(work: Work, path: str, key: str) -> None:
-    """Upload one file."""
+async def upload_one(work: Work, path: str, key: str, *, follows_links: bool = True) -> None:
+    """Upload one file, which a link may have replaced since it was found."""
     job = FileUpload(
         work.client,
         work.bucket,
@@ -151,6 +158,7 @@ async def upload_one(work: Work, path: str, key: str) -> None:
         progress_callback=None,
         terms=work.terms,
         options=work.options,
+        follows_links=follows_links,
     )
     await work.transfer(job)
 

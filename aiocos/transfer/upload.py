@@ -58,6 +58,7 @@ class FileUpload(MultipartJob[dict[str, Any]]):
         progress_callback: ProgressCallback | None,
         terms: Terms,
         options: Mapping[str, Any],
+        follows_links: bool = True,
     ) -> None:
         super().__init__(
             client,
@@ -71,10 +72,13 @@ class FileUpload(MultipartJob[dict[str, Any]]):
         self._path = LocalFilePath
         self._part_size = part_bytes(PartSize, self.config.upload_part_mib)
         self._enable_md5 = EnableMD5
+        self._follows_links = follows_links
         self._source: SourceFile
 
     async def _run(self, session: Session) -> dict[str, Any]:
-        self._source = source = await SourceFile.open(self._path, session.executor)
+        self._source = source = await SourceFile.open(
+            self._path, session.executor, follows_links=self._follows_links
+        )
         try:
             await self._check_promises(source)
             self.progress.consumed, self.progress.total = 0, source.size

@@ -287,4 +287,4 @@ CELLS: Final = list(_all())
 SINGLE: Final = len({(cell.moment.name, cell.fault.name) for cell in CELLS})
 """Cells by moment and fault alone."""
 SEED: Final = 20_261_122
-SAMPLE: Final = random.Random(SEED).sample(CELLS, len(CELLS) // 20)
+SAMPLE: Final = random.Random(SEED).sample(CELLS, len(CELLS) // 32)

@@ -8,6 +8,7 @@ thread, so that a fork costs milliseconds where a new interpreter would cost hal
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -68,18 +69,25 @@ class Child:
     """A process that carries out one transfer."""
 
     def __init__(self, pid: int, report: Path, zygote: Zygote) -> None:
-        self._pid = pid
+        # Not by its number, which another process may have by then.
+        self._handle: int | None = None
+        with contextlib.suppress(ProcessLookupError):
+            self._handle = os.pidfd_open(pid)
         self._report = report
         self._ending = asyncio.create_task(zygote.line())
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Send a signal, unless it has ended."""
-        if not self._ending.done():
-            os.kill(self._pid, number)
+        with contextlib.suppress(ProcessLookupError):
+            if self._handle is not None:
+                signal.pidfd_send_signal(self._handle, number)
 
     async def ended(self) -> tuple[int, str]:
         """Wait for the end; the status of the process, and how the transfer ended."""
         status = int(await self._ending)
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
         told = self._report.read_text() if self._report.exists() else ""
         return os.waitstatus_to_exitcode(status), told
 

@@ -15,7 +15,7 @@ from aiocos.emulator import FaultRule
 from tests.campaigns.cells import Cell
 from tests.campaigns.children import Zygote
 from tests.campaigns.disk import Disk, Trap
-from tests.campaigns.stage import HASTY, KEY, PATIENT, REPLACED, Ended, Stage, staged
+from tests.campaigns.stage import HASTY, KEY, MIB, PATIENT, REPLACED, Ended, Stage, staged
 
 _SIGNALS = {"SIGINT": signal.SIGINT, "SIGTERM": signal.SIGTERM, "SIGKILL": signal.SIGKILL}
 _ENDINGS = {"cancel", "cancel twice", "timeout"}
@@ -57,6 +57,8 @@ class Run:
         moment, fault = self.cell.moment, self.cell.fault
         if fault.kind in {"lie", "changed"} or moment.name in {"D9", "D10"}:
             return False  # D9, D10: the file has its name, and the next call brings it again
+        if moment.name in {"D7", "D8"} and fault.kind != "SIGKILL":
+            return False  # it gets its name all the same, or is not trusted: fsync had failed
         return not (moment.request == "HeadObject" and fault.name.startswith("F9"))
 
     # -- the fault -----------------------------------------------------------
@@ -95,10 +97,7 @@ class Run:
         if cell.moment.name == "U3":
             stage.relay.cuts.append(cell.cut(cell.early_answer(what)))
         elif cell.moment.name == "D2":
-            # Half of the range came; the answer is for who asks for the rest.
-            stage.relay.cuts.append(cell.cut("reset"))
-            when = {"after": cell.nth} if cell.fault.always else {"nth": cell.nth + 1}
-            self._add(FaultRule(operation=cell.request, **when, **what))
+            self._arm_rest(what)
         else:
             self._add(cell.rule(what))
 
@@ -107,14 +106,25 @@ class Run:
         if cell.moment.operation == "copy":
             self._add(cell.rule({"status": 412, "code": "PreconditionFailed"}))
             return
-        nth = cell.nth
-        if cell.moment.name == "D2":
-            stage.relay.cuts.append(cell.cut("reset"))
-            nth += 1
         rule = {"replace_object": REPLACED, "key": KEY}
-        when = {"after": nth - 1} if cell.fault.always else {"nth": nth}
-        self._add(FaultRule(operation=cell.request, **when, **rule))
+        if cell.moment.name == "D2":
+            self._arm_rest(rule)
+        else:
+            self._add(cell.rule(rule))
         stage.expected = REPLACED.encode()
+
+    def _arm_rest(self, what: dict[str, Any]) -> None:
+        """Let half of a range come, and the fault meet who asks for the rest."""
+        cell = self.cell
+        start = (cell.nth - 1) * MIB
+        cut = cell.cut("reset")
+        cut.nth, cut.times = 1, 1
+        if cell.parts > 1:
+            cut.request = rf"(?is)GET .*\r\nRange: bytes={start}-"
+        self.stage.relay.cuts.append(cut)
+        rest = f"bytes={start + cell.moment.offset}-*"
+        times = None if cell.fault.always else 1
+        self._add(FaultRule(operation=cell.request, range=rest, times=times, **what))
 
     def _add(self, rule: FaultRule) -> None:
         self._fault = self.stage.emulator.add_fault(rule)

@@ -53,6 +53,8 @@ async def kill_and_resume(
         await asyncio.sleep(after_s)
         child.kill()
         status, told = await child.ended()
+        # What had left the process is carried out all the same.
+        await asyncio.sleep(5 * DELAY_S)
         await stage.check_after_fault(None, None)
         had = sum(map(len, stage.stored.values()))
         await stage.before_resume()

@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -29,16 +30,25 @@ class FailingOS:
     """Wraps the operating system's calls while it is entered.
 
     ``nth`` counts from 1; 0 lets nothing fail. With ``lasting`` all calls behind it fail too,
-    as on a disk that stays full.
+    as on a disk that stays full; each one that moves bytes takes ``delay_s`` longer.
     """
 
     def __init__(
-        self, root: Path, nth: int = 0, fault: Fault = "EIO", *, lasting: bool = False
+        self,
+        root: Path,
+        nth: int = 0,
+        fault: Fault = "EIO",
+        *,
+        lasting: bool = False,
+        delay_s: float = 0.0,
     ) -> None:
         self.calls: list[str] = []
         """The names of those that were made, in order."""
         self.fired: list[str] = []
         """The names of those that went wrong."""
+        self.running = 0
+        """How many are being made now."""
+        self._delay_s = delay_s
         self._root = os.path.realpath(root)
         self._nth, self._fault, self._lasting = nth, fault, lasting
         self._lock = threading.Lock()
@@ -73,13 +83,24 @@ class FailingOS:
                 else:
                     is_due = False
             if not is_due:
-                return real(first, *rest, **options)
+                return self._delayed(name, real, first, *rest, **options)
             if self._fault == "short":
                 return _half(name, real, first, *rest)
             number = getattr(errno, self._fault)
             raise OSError(number, f"{os.strerror(number)}, on purpose")
 
         return call
+
+    def _delayed(self, name: str, real: Callable[..., Any], *given: Any, **options: Any) -> Any:
+        with self._lock:
+            self.running += 1
+        try:
+            if self._delay_s and name in MOVING:
+                time.sleep(self._delay_s)
+            return real(*given, **options)
+        finally:
+            with self._lock:
+                self.running -= 1
 
     def _concerns(self, name: str, first: object) -> bool:
         if isinstance(first, int):

@@ -27,7 +27,7 @@ class Cut:
     """Where one request, or each from then on, breaks off."""
 
     request: str
-    """A pattern for the request line: ``PUT .*partNumber=2&``."""
+    """A pattern for the head, of which ``.`` is no line end: ``PUT .*partNumber=2&``."""
     action: Action | bytes
     """RST; FIN, and what still comes is thrown away; nothing more either way. Bytes are an
     answer in place of the server's, and FIN."""
@@ -45,9 +45,9 @@ class Cut:
     count: int = 0
     """How often it happened."""
 
-    def is_due(self, line: str) -> bool:
+    def is_due(self, head: str) -> bool:
         """Count a request; whether it breaks off."""
-        if re.match(self.request, line) is None:
+        if re.match(self.request, head) is None:
             return False
         self.seen += 1
         return self.seen >= self.nth and (self.times is None or self.seen < self.nth + self.times)
@@ -79,8 +79,7 @@ class FaultyRelay(Relay):
         try:
             with contextlib.suppress(_Struck):
                 while head := await _head(reader):
-                    line = head.partition(b"\r\n")[0].decode("latin-1")
-                    due = [cut for cut in self.cuts if cut.is_due(line)]
+                    due = [cut for cut in self.cuts if cut.is_due(head.decode("latin-1"))]
                     await _exchange(head, client, _Peer(there, back), due[0] if due else None)
         finally:
             back.transport.abort()
