@@ -72,8 +72,13 @@ class Transport:
         """Close every connection; a body that is still being read fails."""
         self.pumps.close()
         for pool in (self._pool, self._single):
-            if pool is not None:
-                await pool.close()
+            if pool is None:
+                continue
+            for protocol in pool._acquired:
+                # aiohttp forgets whoever waits for the next bytes of a body.
+                if (content := getattr(protocol, "_payload", None)) is not None:
+                    content.set_exception(aiohttp.ClientConnectionError("the client was closed"))
+            await pool.close()
 
     async def exchange(
         self,

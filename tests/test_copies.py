@@ -179,10 +179,12 @@ async def test_an_old_version(mover, emulator, size):
 async def test_the_latest_version_is_pinned(mover, emulator):
     """Row 14: under versioning a copy takes the version it began with, and needs no restart."""
     await versions_on(emulator)
-    await mover.put_object(BUCKET, content(3 * MIB), source()["Key"])
-    emulator.add_fault(FaultRule(operation="UploadPartCopy", nth=2, replace_object="n" * 3 * MIB))
+    await mover.put_object(BUCKET, content(3 * MIB), "b")
+    # The rule replaces the object that is written, so the source is the target here.
+    new = "n" * 3 * MIB
+    emulator.add_fault(FaultRule(operation="UploadPartCopy", nth=2, replace_object=new))
 
-    await mover.copy(BUCKET, "b", source(), MAXThread=1)
+    await mover.copy(BUCKET, "b", source(Key="b"), "Replaced", MAXThread=1)
 
     assert await emulator.read(BUCKET, "b") == content(3 * MIB)
     assert emulator.count("UploadPartCopy") == 3

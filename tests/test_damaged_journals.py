@@ -25,7 +25,7 @@ from tests.support.moving import (
 from tests.support.mutations import damaged, truncated
 
 SMALL = CONTENT[: 2 * MIB + 1000]
-SAMPLE = 12
+SAMPLE = 6
 ALL = 230
 """How many damaged journals each kind of transfer gets in a campaign, at least."""
 
@@ -144,6 +144,20 @@ async def test_a_damaged_journal_is_kept_aside(mover, kind):
     await moving.run()
     assert moving.files == [f"{name}.corrupt"]
     assert (moving.journals / f"{name}.corrupt").read_bytes() == b"not a journal\n"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_changed_digit_is_noticed(mover, kind):
+    """Row 30: a line that still makes sense, but has not its check sum, is not believed."""
+    moving = mover(kind)
+    await interrupt(moving)
+    name, content = moving.journal.name, moving.journal.read_bytes()
+    assert content.count(b'"part":2') == 1
+    moving.journal.write_bytes(content.replace(b'"part":2', b'"part":3'))
+    await moving.run()
+    assert await moving.arrived() == CONTENT
+    assert moving.files == [f"{name}.corrupt"]
+    assert moving.parts_moved == PARTS
 
 
 # -- lies

@@ -104,6 +104,16 @@ def check_progress() -> None:
     assert last == "identical"
 
 
+def check_transfers() -> None:
+    assert run("transfers.py").splitlines() == [
+        "paused:  8 of 24 MiB",
+        "resumed: what was sent stays sent",
+        "upload:  verified by crc64",
+        "stream:  98890 bytes",
+        "identical",
+    ]
+
+
 CHECKS: dict[str, Callable[[], None]] = {
     "directories.py": check_directories,
     "error_handling.py": check_error_handling,
@@ -111,6 +121,7 @@ CHECKS: dict[str, Callable[[], None]] = {
     "presigned.py": check_presigned,
     "progress.py": check_progress,
     "round_trip.py": check_round_trip,
+    "transfers.py": check_transfers,
     "web_service.py": check_web_service,
 }
 

@@ -82,12 +82,11 @@ TROUBLES = {
 }
 
 
-@pytest.mark.parametrize("workers", [1, 4])
 @pytest.mark.parametrize("trouble", TROUBLES)
 @pytest.mark.parametrize("kind", KINDS)
-async def test_no_group_of_errors_escapes(mover, emulator, kind, trouble, workers):
+async def test_no_group_of_errors_escapes(mover, emulator, kind, trouble):
     """Whatever goes wrong, and in how many parts at once, one typed error is raised."""
-    moving = mover(kind, MAXThread=workers)
+    moving = mover(kind, MAXThread=PARTS)
     await moving.prepare()
     rule, expected = TROUBLES[trouble]
     emulator.add_fault(FaultRule(operation=moving.part_operation, **rule))

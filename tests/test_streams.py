@@ -72,7 +72,7 @@ FORMS = {
     "async-iterator": lambda whole: async_cut(whole, 300_001),
     "small-items": lambda whole: async_cut(whole, 7_777),
     "huge-items": lambda whole: iter([whole]),
-    "reused-buffer": lambda whole: reused(whole, 50_000),
+    "reused-buffer": lambda whole: reused(whole, 100_000),
     "factory": lambda whole: lambda: async_cut(whole, 300_001),
 }
 SIZES = [0, MIB - 1, MIB, 2 * MIB + 17]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from contextlib import suppress
 
@@ -167,10 +168,13 @@ RANKS = ("high", "normal", "low")
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("take"), st.integers(0, 5), st.integers(0, 12)),
+        st.tuples(st.just("take"), st.integers(0, 5), st.integers(0, 12)),
+        st.tuples(st.just("tick"), st.just(0), st.just(0)),
         st.tuples(st.just("cancel"), st.integers(0, 30), st.just(0)),
         st.tuples(st.just("give back"), st.integers(0, 30), st.just(0)),
         st.tuples(st.just("go on"), st.just(0), st.just(0)),
     ),
+    min_size=5,
     max_size=40,
 )
 
@@ -230,6 +234,8 @@ async def act(requests, held_bytes, steps):
     for what, which, size in steps:
         if what == "take":
             takers.append(Taker(shares[which], size))
+        elif what == "tick":
+            await asyncio.sleep(0)
         elif what == "go on":
             await settled()
             check()
@@ -250,6 +256,15 @@ async def act(requests, held_bytes, steps):
     assert (limits.requests, limits.held_bytes) == (0, 0)
     assert [share.in_use for share in shares] == [0] * len(shares)
     assert [len(share.waiting) for share in shares] == [0] * len(shares)
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (6, 8, 3)], ids=["requests", "memory"])
+async def test_every_moment_of_giving_up(sizes):
+    """One that holds, two that wait: whoever gives up when, nothing is lost."""
+    taking = [("take", number, size) for number, size in zip((1, 4, 1), sizes, strict=True)]
+    acts = [("give back", 0, 0), ("cancel", 0, 0), ("cancel", 1, 0), ("cancel", 2, 0)]
+    for steps in itertools.product([*acts, ("tick", 0, 0)], repeat=4):
+        await act(1 if sizes[0] == 1 else 3, 10, [*taking, ("go on", 0, 0), *steps])
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)

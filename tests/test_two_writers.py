@@ -88,8 +88,10 @@ async def fight(emulator, moving, tmp_path, rng):
     emulator.forget_requests()
     given = {"JournalDir": moving.journals}
     async with Running(emulator, "download", tmp_path, **given) as first:
+        while not emulator.count("HeadObject"):
+            await asyncio.sleep(0.001)
         second = asyncio.create_task(moving.run())
-        await asyncio.sleep(rng.uniform(0, 1.0))
+        await asyncio.sleep(rng.uniform(0, 0.1))
         await first.kill()
         await second
     await assert_finished(moving)

@@ -132,6 +132,12 @@ class ObjectCopy(MultipartJob[dict[str, Any]]):
         return self._seen.crc64
 
     @property
+    def may_delete(self) -> bool:
+        """Not an object that was copied onto itself: it may be the only one there is."""
+        source = self._source["Bucket"], key_path(self._source["Key"])
+        return source != (self.bucket, key_path(self.key))
+
+    @property
     def _pin(self) -> dict[str, str]:
         return {} if self._seen.etag is None else {"CopySourceIfMatch": self._seen.etag}
 

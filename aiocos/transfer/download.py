@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -198,13 +198,13 @@ class FileDownload(Job[dict[str, Any]]):
         part_size = old.pop("part_size", None)
         old.pop("aiocos", None)
         if old != header:
-            await journal.set_aside("the object is another one now")
+            await journal.set_aside("the object is another one now", kept=False)
             return None
         try:
             if type(part_size) is not int or part_size < MIB:
                 raise ValueError("no part size")  # noqa: TRY301 - as every other fault of it
             plan = Plan(self._seen.size, part_size, max(1, -(-self._seen.size // part_size)))
-            recorded = {fact["part"]: int(fact["crc64"]) for fact in journal.facts}
+            recorded = await journal.looked_through(partial(_recorded, journal.facts))
             parts = [plan.part(number) for number in recorded if 1 <= number <= plan.count]
         except (KeyError, TypeError, ValueError):
             await journal.set_aside("it makes no sense")
@@ -328,6 +328,11 @@ class FileDownload(Job[dict[str, Any]]):
             "key": key_path(self.key),
             "path": os.fsdecode(self._target),
         }
+
+
+def _recorded(facts: Iterable[Facts]) -> dict[int, int]:
+    """Return the parts that a journal tells of, each with its CRC-64."""
+    return {fact["part"]: int(fact["crc64"]) for fact in facts}
 
 
 def _ask_for(request: Request, first: int, last: int) -> None:

@@ -206,17 +206,24 @@ class Job(ABC, Generic[R]):
 
     # -- journal -------------------------------------------------------------
 
+    def _journal_path(self, identity: Facts) -> Path:
+        directory = self.terms.JournalDir or self.config.journal_dir
+        return place_of(None if directory is None else Path(directory), identity)
+
+    def has_journal(self, identity: Facts) -> bool:
+        """Whether an earlier attempt left something to go on with."""
+        return self._journal_path(identity).exists()
+
     @contextlib.asynccontextmanager
     async def journalled(self, session: Session, identity: Facts) -> AsyncIterator[Journal | None]:
         """Hold the journal of this transfer while the block runs; None: without one.
 
         It is kept when the block fails, and removed when it ends.
         """
-        directory = self.terms.JournalDir or self.config.journal_dir
         if not self.terms.Resume:
             yield None
             return
-        path = place_of(None if directory is None else Path(directory), identity)
+        path = self._journal_path(identity)
         try:
             journal = await Journal.open(
                 path,
@@ -225,7 +232,8 @@ class Job(ABC, Generic[R]):
                 lambda: self.progress.tell("waiting"),
             )
         except CosClientError as error:
-            if directory is not None or not isinstance(error.__cause__, OSError):
+            is_asked_for = bool(self.terms.JournalDir or self.config.journal_dir)
+            if is_asked_for or not isinstance(error.__cause__, OSError):
                 raise
             # A container without a home: the transfer works, it cannot be resumed.
             _log.warning("%s, so %s cannot be resumed later", error, self.operation)
@@ -243,7 +251,7 @@ class Job(ABC, Generic[R]):
                     if isinstance(error, _VERDICTS):
                         error.add_note(f"the journal is {path}")
                     await journal.close()
-            except OSError as failure:
+            except (OSError, RuntimeError) as failure:  # the latter of a client that was closed
                 error.add_note(f"and of the journal {path}: {failure}")
             raise
         else:

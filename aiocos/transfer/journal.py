@@ -20,6 +20,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
@@ -181,26 +182,29 @@ class Journal:
             content = os.pread(self._file, min(size, _MAX_BYTES + 1), 0)
             lines, whole_bytes = _read(content)
         except ValueError as error:
-            self._set_aside(str(error))
+            self._set_aside(str(error), kept=True)
             return
         # Behind a torn line nothing could be added.
         os.ftruncate(self._file, whole_bytes)
         self.header, self.facts = lines[0], lines[1:]
 
-    def _set_aside(self, reason: str) -> None:
-        """Keep a journal that cannot be used under another name, once, and begin an empty one."""
-        aside = self.path.with_name(f"{self.path.name}.corrupt")
+    def _set_aside(self, reason: str, *, kept: bool) -> None:
         _log.warning("journal %s cannot be used (%s): the transfer starts over", self.path, reason)
-        self.path.replace(aside)
-        file = files.open_locked(self.path, 0o600)
-        if file is None:
-            raise JournalLockedError(f"another transfer has just taken over {self.path}")
-        os.close(self._file)
-        self._file = file
+        if kept:
+            # A copy: this file stays the one that is locked.
+            files.discard(self._aside)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            with open(os.open(self._aside, flags, 0o600), "wb") as copy:
+                copy.write(os.pread(self._file, _MAX_BYTES, 0))
+        os.ftruncate(self._file, 0)
 
-    async def set_aside(self, reason: str) -> None:
-        """Do not go on with what an earlier attempt left."""
-        await self._in_thread(self._set_aside, reason)
+    @property
+    def _aside(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.corrupt")
+
+    async def set_aside(self, reason: str, *, kept: bool = True) -> None:
+        """Do not go on with what an earlier attempt left; ``kept``: somebody may look at it."""
+        await self._in_thread(partial(self._set_aside, reason, kept=kept))
         self.header, self.facts = None, []
 
 

@@ -77,17 +77,28 @@ class MultipartJob(Job[R], Generic[R]):
         plan = plan_of(wish)
         if journal is not None:
             await journal.begin({**header, "part_size": plan.part_size})
+        # Not in a TaskGroup: it outlives, for a moment, the cancellation of who waits for it.
+        beginning = asyncio.ensure_future(self._begin(journal, was_lost=bool(is_lost)))
+        try:
+            await asyncio.shield(beginning)
+        except asyncio.CancelledError:
+            # COS may have begun it: without its id nobody could go on with it, or end it.
+            await bounded(beginning)
+            raise
+        return plan
+
+    async def _begin(self, journal: Journal | None, *, was_lost: bool) -> None:
+        """Begin an upload, and note its id."""
         created = await self.client._create(
             self.bucket, self.key, self._create_options(), self.patience()
         )
         self.upload_id = created["UploadId"]
-        self.possible_orphans = created.get("possible_orphans", 0) + bool(is_lost)
+        self.possible_orphans = created.get("possible_orphans", 0) + was_lost
         if journal is not None:
             orphans = {"possible_orphans": self.possible_orphans} if self.possible_orphans else {}
             self.is_given_up = True  # as long as nobody else could find it
             await journal.record({"upload_id": self.upload_id, **orphans})
             self.is_given_up = False
-        return plan
 
     async def _from_journal(
         self, journal: Journal, header: Facts, plan_of: Callable[[int], Plan]
@@ -97,12 +108,7 @@ class MultipartJob(Job[R], Generic[R]):
         part_size = old.pop("part_size", None)
         old.pop("aiocos", None)
         if old != dict(header):
-            stale_id = _upload_id(journal.facts)
-            await journal.set_aside("it is about another state of the source, or other options")
-            is_same_place = all(old.get(k) == v for k, v in header.items() if k not in _STATE)
-            if is_same_place and stale_id is not None:
-                # The same journal's own upload, of bytes that are no longer wanted.
-                await self._abort(stale_id)
+            await self.forget(journal, header)
             return None
         try:
             if type(part_size) is not int or part_size < MIB:
@@ -132,6 +138,16 @@ class MultipartJob(Job[R], Generic[R]):
         self.progress.consumed = sum(sent.size for sent in self.sent.values())
         self.progress.tell("resumed")
         return plan
+
+    async def forget(self, journal: Journal, header: Facts) -> None:
+        """Give up an upload of bytes that are no longer wanted, if it is this journal's own."""
+        old, stale_id = journal.header or {}, _upload_id(journal.facts)
+        await journal.set_aside(
+            "it is about another state of the source, or other options", kept=False
+        )
+        is_same_place = all(old.get(k) == v for k, v in header.items() if k not in _STATE)
+        if is_same_place and stale_id is not None:
+            await self._abort(stale_id)
 
     async def _take_stock(self, upload_id: str, plan: Plan, recorded: Mapping[int, Sent]) -> None:
         """Find out which parts COS has, and that they are the right ones."""
@@ -247,11 +263,17 @@ class MultipartJob(Job[R], Generic[R]):
             f"COS made an object of {difference}: it is not what was sent",
             headers={name: str(value) for name, value in result.items()},
         )
-        await reconcile.discard_damaged(
-            self.client, self.bucket, self.key, self._look_options(), error
-        )
+        if self.may_delete:
+            await reconcile.discard_damaged(
+                self.client, self.bucket, self.key, self._look_options(), error
+            )
         self.is_given_up = True
         return error
+
+    @property
+    def may_delete(self) -> bool:
+        """Whether an object that is not what was sent is better gone."""
+        return True
 
     async def give_up(self, error: BaseException) -> None:
         """After a failure: leave the upload for the next call, or abort it."""

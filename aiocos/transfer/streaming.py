@@ -7,8 +7,10 @@ twice, so nothing is resumed: on failure the upload is aborted.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing
+from itertools import count
 from typing import Any, Final, NamedTuple
 
 from aiocos.body import as_body
@@ -33,6 +35,7 @@ from aiocos.units import KIB, PIECE
 _DOUBLE_FROM: Final = 4000
 _DOUBLE_EVERY: Final = 1000
 _SMALL: Final = 64 * KIB
+_YIELD_EVERY: Final = 64
 
 
 class HeldPart(NamedTuple):
@@ -220,8 +223,12 @@ class _Cutter:
         taken: list[bytes] = []
         small = bytearray()  # a byte at a time would hold eight times as much, and send so often
         left = size
-        while left:
+        for turn in count(1):
+            if not left:
+                break
             piece = self._rest or await self._next()
+            if turn % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)  # a source may have all of it at hand, and never wait
             if not piece:
                 self.is_over = True
                 break

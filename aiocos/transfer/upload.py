@@ -83,11 +83,17 @@ class FileUpload(MultipartJob[dict[str, Any]]):
             await self._check_promises(source)
             self.progress.consumed, self.progress.total = 0, source.size
             self.progress.tell("started")
-            if source.size <= max(self.config.single_mib * MIB, self._part_size):
-                return await self._in_one(source)
             identity = self._identity(session, source)
+            is_one = source.size <= max(self.config.single_mib * MIB, self._part_size)
+            if is_one and not self.has_journal(identity):
+                return await self._in_one(source)
             async with self.journalled(session, identity) as journal:
-                return await self._in_parts(session, source, journal, identity)
+                if not is_one:
+                    return await self._in_parts(session, source, journal, identity)
+                if journal is not None and journal.header is not None:
+                    # The file was larger when an earlier call ended.
+                    await self.forget(journal, identity)
+                return await self._in_one(source)
         finally:
             source.close()
 

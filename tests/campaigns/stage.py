@@ -42,7 +42,7 @@ HANG_S: Final = 60.0
 """Far beyond what any run takes: who waits so long, hangs."""
 QUICK: Final = RetryPolicy(base=0.001, throttle_base=0.001, max_attempts=3)
 PATIENT: Final = Timeouts(connect=10, response_header=20, idle=20, complete=20)
-HASTY: Final = Timeouts(connect=10, response_header=0.3, idle=0.3, complete=0.3)
+HASTY: Final = Timeouts(connect=10, response_header=0.7, idle=0.7, complete=0.7)
 
 
 @functools.cache

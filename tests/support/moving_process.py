@@ -7,6 +7,7 @@ the largest file that the process may write. Out: one line of JSON about how it 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import resource
@@ -61,8 +62,9 @@ class Running:
         return told
 
     async def kill(self) -> None:
-        """End it at once, as nothing it could prepare for."""
-        self.process.kill()
+        """End it at once, as nothing it could prepare for, if it has not ended."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
         await self.process.wait()
 
 
