@@ -105,8 +105,9 @@ class CosS3Client(DirectoryOperations, HousekeepingOperations, BucketOperations,
 
         May be called more than once.
         """
-        for transfer in list(self._running):
-            await transfer.cancel()
+        async with asyncio.TaskGroup() as group:
+            for transfer in list(self._running):
+                group.create_task(transfer.cancel())
         await self._session.close()
         local, self._local = self._local, None
         if local is not None:

@@ -10,16 +10,39 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import Final, ParamSpec, TypeVar
 
 _SLOW_CALL_S: Final = 0.005
 _QUICK_CALL_S: Final = 0.001
 _ENOUGH_QUICK_CALLS: Final = 64
+_FILE_THREADS: Final = 4
+_CALLERS_THREADS: Final = 64
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class Threads(ThreadPoolExecutor):
+    """The threads of a client: a few for files, and others for the caller's own code.
+
+    That may block for as long as it likes, and must hold up no file meanwhile.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(_FILE_THREADS, thread_name_prefix="aiocos")
+        self.callers = ThreadPoolExecutor(_CALLERS_THREADS, thread_name_prefix="aiocos-caller")
+
+    def end(self) -> None:
+        """Let the threads end when they have done what they are at."""
+        for executor in (self, self.callers):
+            executor.shutdown(wait=False, cancel_futures=True)
+
+
+def for_callers(executor: Executor) -> Executor:
+    """Return the threads for what may block for ever."""
+    return executor.callers if isinstance(executor, Threads) else executor
 
 
 class Tempo:
@@ -60,9 +83,9 @@ class FileWork:
         """``threaded``: no call may ever be made in the loop.
 
         ``finishes``: a cancelled caller waits for the call, which still uses its file. Not
-        for a source that may never answer.
+        for a source that may never answer, which gets a thread where it holds up no file.
         """
-        self._executor = executor
+        self._executor = executor if finishes else for_callers(executor)
         self._threaded = threaded
         self._tempo = Tempo()
         self._finishes = finishes
@@ -71,10 +94,11 @@ class FileWork:
         """Call ``function`` where it does not hold up the loop."""
         tempo = self._tempo
         if self._threaded or tempo.is_slow:
-            loop = asyncio.get_running_loop()
             timed = partial(tempo.timed, function, *args, **kwargs)
-            call = loop.run_in_executor(self._executor, contained, timed)
-            return await (finished(call) if self._finishes else call)
+            if self._finishes:
+                return await in_thread(self._executor, timed)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._executor, contained, timed)
         return tempo.timed(function, *args, **kwargs)
 
 
@@ -86,14 +110,31 @@ def contained(function: Callable[..., T], *args: object) -> T:
         raise RuntimeError(f"{function!r} raised StopIteration") from error
 
 
+async def in_thread(executor: Executor, function: Callable[..., T], *args: object) -> T:
+    """Call a function in a thread; when cancelled, wait for it if it has begun."""
+    job = executor.submit(contained, function, *args)
+    call = asyncio.wrap_future(job)
+    try:
+        return await asyncio.shield(call)
+    except asyncio.CancelledError:
+        if not job.cancel():
+            await _let_go(call)
+        raise
+
+
 async def finished(call: asyncio.Future[T]) -> T:
     """Await a call in a thread; when cancelled, not before the thread has let go."""
     try:
         return await asyncio.shield(call)
     except asyncio.CancelledError:
-        while not call.done():
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait({call})
-        if not call.cancelled():
-            call.exception()
+        await _let_go(call)
         raise
+
+
+async def _let_go(call: asyncio.Future[T]) -> None:
+    """Wait for a call whose outcome nobody wants any more, also while being cancelled."""
+    while not call.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait({call})
+    if not call.cancelled():
+        call.exception()

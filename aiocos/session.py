@@ -13,7 +13,6 @@ import os
 import random
 import time
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, Generic, NoReturn, TypeVar
 
@@ -32,6 +31,7 @@ from aiocos.errors import (
     TransportError,
 )
 from aiocos.failures import read_failure
+from aiocos.offload import Threads
 from aiocos.outgoing import Upload
 from aiocos.pace import Wait
 from aiocos.request import Repeat, Request
@@ -53,7 +53,6 @@ def _count_fork() -> None:
 
 os.register_at_fork(after_in_child=_count_fork)
 
-_FILE_THREADS: Final = 4
 _log: Final = logging.getLogger("aiocos")
 _log.addHandler(logging.NullHandler())
 
@@ -112,7 +111,7 @@ class Session:
     ) -> None:
         self.config = config
         self.endpoints = Endpoints(config)
-        self.executor = ThreadPoolExecutor(_FILE_THREADS, thread_name_prefix="aiocos")
+        self.executor = Threads()
         self.retries = 0
         self._policy = policy
         self._budget = RetryBudget(policy)
@@ -162,7 +161,7 @@ class Session:
         self._is_closed = True
         if self._transport is not None and self._loop is asyncio.get_running_loop():
             await self._transport.close()
-        self.executor.shutdown(wait=False, cancel_futures=True)
+        self.executor.end()
 
     # -- one call ------------------------------------------------------------
 

@@ -208,28 +208,20 @@ async def settled():
 async def act(requests, held_bytes, steps):
     limits = Limits(requests, held_bytes, None)
     shares = [Share(limits, rank) for rank in RANKS * 2]
-    quota = {0: requests, 1: max(1, requests * 7 // 8), 2: max(1, requests // 2)}
     takers = []
 
     def check():
         holding = [taker for taker in takers if taker.has_it]
-        assert limits.requests == len(holding) <= requests
-        assert limits.held_bytes == sum(taker.size for taker in holding)
-        assert limits.held_bytes <= held_bytes or sum(taker.size > 0 for taker in holding) == 1
-        waiting = [taker for taker in takers if not taker.task.done() and not taker.has_it]
-        if waiting:
-            rank = min(taker.share.rank for taker in waiting)
-            first = {}
-            for taker in waiting:
-                if taker.share.rank == rank:
-                    first.setdefault(taker.share, taker)
-            # Somebody of the most urgent could go, and was not let: that would be a lost wake-up.
-            fit = [
-                limits.requests < quota[rank]
-                and (limits.held_bytes + taker.size <= held_bytes or not limits.held_bytes)
-                for taker in first.values()
-            ]
-            assert not all(fit)
+        assert limits.requests.taken == len(holding) <= requests
+        assert limits.memory.taken >= sum(taker.size for taker in holding)
+        alone = [held for held in limits.memory.holders.values() if held]
+        assert limits.memory.taken <= held_bytes or len(alone) == 1
+        for bound in (limits.requests, limits.memory):
+            rank = min((share.rank for share in bound.waiting), default=None)
+            # Somebody of the most urgent could go, and was not let: a lost wake-up.
+            urgent = [share for share in bound.waiting if share.rank == rank]
+            fit = [bound.fits(share, bound.waiting[share][0].amount) for share in urgent]
+            assert not fit or not all(fit)
 
     for what, which, size in steps:
         if what == "take":
@@ -253,9 +245,8 @@ async def act(requests, held_bytes, steps):
     for taker in takers:
         with suppress(asyncio.CancelledError):
             await asyncio.wait_for(taker.task, 5)
-    assert (limits.requests, limits.held_bytes) == (0, 0)
-    assert [share.in_use for share in shares] == [0] * len(shares)
-    assert [len(share.waiting) for share in shares] == [0] * len(shares)
+    for bound in (limits.requests, limits.memory):
+        assert (bound.taken, bound.holders, bound.waiting) == (0, {}, {})
 
 
 @pytest.mark.parametrize("sizes", [(1, 1, 1), (6, 8, 3)], ids=["requests", "memory"])

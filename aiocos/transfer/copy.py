@@ -102,7 +102,7 @@ class ObjectCopy(MultipartJob[dict[str, Any]]):
         self._header = session.endpoints.copy_source(source)
         self.progress.consumed, self.progress.total = 0, seen.size
         self.progress.tell("started")
-        if seen.size < self.config.copy_single_mib * MIB:
+        if not seen.size or seen.size < self.config.copy_single_mib * MIB:
             return await self._in_one()
         identity = self._identity(session)
         async with self.journalled(session, identity) as journal:
@@ -195,7 +195,7 @@ class ObjectCopy(MultipartJob[dict[str, Any]]):
                 journal, header, partial(upload_plan, seen.size), self._part_size
             )
             await self.drain(self.missing(plan), self._copy_part)
-            return await self.complete(session, seen.crc64)
+            return await self.complete(session, seen.size, seen.crc64)
         except BaseException as error:
             self.is_given_up |= isinstance(error, ObjectChangedError)
             await self.give_up(error)

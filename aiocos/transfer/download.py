@@ -66,7 +66,8 @@ class Seen:
 
     def facts(self) -> Facts:
         """Return it as a journal has it."""
-        return {"etag": self.etag, "version": self.version, "size": self.size, "crc64": self.crc64}
+        crc = None if self.crc64 is None else str(self.crc64)
+        return {"etag": self.etag, "version": self.version, "size": self.size, "crc64": crc}
 
 
 class FileDownload(Job[dict[str, Any]]):

@@ -27,7 +27,7 @@ from typing import Any, Final, Literal, TypeVar
 from aiocos import files
 from aiocos.encoding.digest import crc64
 from aiocos.errors import CosClientError, JournalLockedError
-from aiocos.offload import FileWork, finished
+from aiocos.offload import FileWork, finished, in_thread
 
 T = TypeVar("T")
 
@@ -112,7 +112,7 @@ class Journal:
 
     async def looked_through(self, look: Callable[[], T]) -> T:
         """Return what a look at ten thousand facts found, without holding up the event loop."""
-        return await finished(asyncio.get_running_loop().run_in_executor(self._executor, look))
+        return await in_thread(self._executor, look)
 
     async def record(self, fact: Facts) -> None:
         """Add one fact; it is on disk at the latest a quarter of a second after the next."""
@@ -150,8 +150,7 @@ class Journal:
             await finished(syncing)
 
     async def _in_thread(self, function: Callable[..., None], *args: Any) -> None:
-        loop = asyncio.get_running_loop()
-        await finished(loop.run_in_executor(self._executor, function, *args))
+        await in_thread(self._executor, function, *args)
 
     def _restart(self, header: Facts) -> None:
         os.ftruncate(self._file, 0)

@@ -10,7 +10,7 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
 from typing import Final, Literal, NamedTuple
 
@@ -25,7 +25,7 @@ _BURST_S: Final = 0.05
 
 
 class _Waiter(NamedTuple):
-    size: int
+    amount: int
     granted: asyncio.Future[None]
 
 
@@ -35,17 +35,17 @@ class Share:
     def __init__(self, limits: Limits, priority: Priority) -> None:
         self._limits = limits
         self.rank = _RANKS[priority]
-        self.in_use = 0
-        self.waiting: deque[_Waiter] = deque()
 
     @asynccontextmanager
     async def slot(self, size: int) -> AsyncIterator[None]:
         """Hold one request and ``size`` bytes of memory."""
-        await self._limits.take(self, size)
-        try:
+        # In this order, so that nobody who waits for memory keeps a request from its holders.
+        async with self.memory(size), self._limits.requests.held(self, 1):
             yield
-        finally:
-            self._limits.give_back(self, size)
+
+    def memory(self, size: int) -> AbstractAsyncContextManager[None]:
+        """Hold ``size`` bytes of memory."""
+        return self._limits.memory.held(self, size)
 
     async def send(self, size: int) -> None:
         """Wait until ``size`` more bytes may move."""
@@ -59,80 +59,101 @@ class Share:
 
 
 class Limits:
-    """The bounds, and who waits for them."""
+    """The bounds that the shares of a manager have in common."""
 
     def __init__(self, requests: int, held_bytes: int, bytes_per_s: float | None) -> None:
-        self._quota = {0: requests, 1: max(1, requests * 7 // 8), 2: max(1, requests // 2)}
-        self._held_limit = held_bytes
-        self.requests = 0
-        self.held_bytes = 0
+        self.requests = Bound(requests, keeps_room=True)
+        self.memory = Bound(held_bytes)
         self.bandwidth = Bandwidth(bytes_per_s) if bytes_per_s else None
-        self._waiting: dict[Share, None] = {}
+
+
+class Bound:
+    """So much of something, and who waits for it."""
+
+    def __init__(self, total: int, *, keeps_room: bool = False) -> None:
+        self.quota = {0: total, 1: total, 2: total}
+        """The most that may be taken when one of this rank takes more."""
+        if keeps_room:
+            self.quota |= {1: total - total // 8, 2: max(1, total // 2)}
+        self.taken = 0
+        self.holders: dict[Share, int] = {}
+        self.waiting: dict[Share, deque[_Waiter]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def _check_loop(self) -> None:
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            if self.requests or self._waiting:
-                raise ClientStateError(
-                    "this TransferManager is in use in another event loop: make one for each"
-                )
-            self._loop = loop
-
-    async def take(self, share: Share, size: int) -> None:
-        """Wait for a request and ``size`` bytes of memory."""
-        self._check_loop()
-        if not self._waiting and self._fits(share, size):
-            self._give(share, size)
+    @asynccontextmanager
+    async def held(self, share: Share, amount: int) -> AsyncIterator[None]:
+        """Hold so much of it; nothing at all is not waited for."""
+        if not amount:
+            yield
             return
-        waiter = _Waiter(size, asyncio.get_running_loop().create_future())
-        share.waiting.append(waiter)
-        self._waiting[share] = None
+        await self._take(share, amount)
+        try:
+            yield
+        finally:
+            self._give_back(share, amount)
+
+    def fits(self, share: Share, amount: int) -> bool:
+        """Whether a share may have so much now; what is more than there is goes alone."""
+        return self.taken + amount <= self.quota[share.rank] or not self.taken
+
+    async def _take(self, share: Share, amount: int) -> None:
+        self._check_loop()
+        if not self.waiting and self.fits(share, amount):
+            self._give(share, amount)
+            return
+        waiter = _Waiter(amount, asyncio.get_running_loop().create_future())
+        self.waiting.setdefault(share, deque()).append(waiter)
         self._serve()
         try:
             await waiter.granted
         except BaseException:
+            queue = self.waiting.get(share, deque())
             if waiter.granted.done() and not waiter.granted.cancelled():
-                self.give_back(share, size)
-            elif waiter in share.waiting:
-                share.waiting.remove(waiter)
-                if not share.waiting:
-                    self._waiting.pop(share, None)
+                self._give_back(share, amount)
+            elif waiter in queue:
+                queue.remove(waiter)
+                if not queue:
+                    self.waiting.pop(share)
                 self._serve()
             raise
 
-    def give_back(self, share: Share, size: int) -> None:
-        """Let others have what was taken."""
-        self.requests -= 1
-        self.held_bytes -= size
-        share.in_use -= 1
+    def _give(self, share: Share, amount: int) -> None:
+        self.taken += amount
+        self.holders[share] = self.holders.get(share, 0) + amount
+
+    def _give_back(self, share: Share, amount: int) -> None:
+        self.taken -= amount
+        left = self.holders.get(share, 0) - amount
+        if left:
+            self.holders[share] = left
+        else:
+            self.holders.pop(share, None)  # two that hold nothing are one holder
         self._serve()
-
-    def _fits(self, share: Share, size: int) -> bool:
-        # What is larger than the whole budget goes alone.
-        fits = self.held_bytes + size <= self._held_limit or not self.held_bytes
-        return fits and self.requests < self._quota[share.rank]
-
-    def _give(self, share: Share, size: int) -> None:
-        self.requests += 1
-        self.held_bytes += size
-        share.in_use += 1
 
     def _serve(self) -> None:
         """Give to those that wait, in order; who does not fit holds up who is not more urgent."""
-        while self._waiting:
-            share = min(self._waiting, key=lambda share: (share.rank, share.in_use))
-            waiter = share.waiting[0]
-            if not self._fits(share, waiter.size):
+        while self.waiting:
+            share = min(self.waiting, key=lambda share: (share.rank, self.holders.get(share, 0)))
+            waiter = self.waiting[share][0]
+            if not self.fits(share, waiter.amount):
                 return
-            share.waiting.popleft()
             # It goes behind the others that have as little.
-            self._waiting.pop(share)
-            if share.waiting:
-                self._waiting[share] = None
+            queue = self.waiting.pop(share)
+            queue.popleft()
+            if queue:
+                self.waiting[share] = queue
             if not waiter.granted.done():
-                self._give(share, waiter.size)
+                self._give(share, waiter.amount)
                 waiter.granted.set_result(None)
+
+    def _check_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            if self.taken or self.waiting:
+                raise ClientStateError(
+                    "this TransferManager is in use in another event loop: make one for each"
+                )
+            self._loop = loop
 
 
 class Bandwidth:

@@ -84,9 +84,9 @@ class TransferManager:
     @property
     def requests(self) -> int:
         """Requests under way."""
-        return self._limits.requests
+        return self._limits.requests.taken
 
     @property
     def held_bytes(self) -> int:
         """Memory that parts under way hold, in bytes."""
-        return self._limits.held_bytes
+        return self._limits.memory.taken

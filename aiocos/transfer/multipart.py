@@ -14,7 +14,13 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from aiocos.encoding.digest import combine
 from aiocos.encoding.headers import number
-from aiocos.errors import AccessDeniedError, CosException, DamagedUploadError, NotFoundError
+from aiocos.errors import (
+    AccessDeniedError,
+    CosException,
+    DamagedUploadError,
+    IntegrityError,
+    NotFoundError,
+)
 from aiocos.operations import reconcile
 from aiocos.operations.multipart import COMPLETE_MULTIPART_UPLOAD, CREATE_MULTIPART_UPLOAD
 from aiocos.operations.objects import HEAD_OBJECT
@@ -194,8 +200,12 @@ class MultipartJob(Job[R], Generic[R]):
 
     # -- the end -------------------------------------------------------------
 
-    async def complete(self, session: Session, crc64: int | None = None) -> dict[str, Any]:
-        """Join the parts and prove the object; ``crc64`` is the one it must have, if known.
+    async def complete(
+        self, session: Session, size: int, crc64: int | None = None
+    ) -> dict[str, Any]:
+        """Join the parts and prove the object, of ``size`` bytes.
+
+        ``crc64`` is the one it must have, if known.
 
         Raises:
             DamagedUploadError: the object is not what was sent; it was deleted again.
@@ -203,6 +213,8 @@ class MultipartJob(Job[R], Generic[R]):
         assert self.upload_id is not None  # noqa: S101 - open_upload went before
         numbers = sorted(self.sent)
         sent = [self.sent[part] for part in numbers]
+        if sum(part.size for part in sent) != size:
+            raise IntegrityError(f"{self.key!r}: {len(sent)} parts do not make {size} bytes")
         if crc64 is None:
             loop = asyncio.get_running_loop()
             crc64 = await loop.run_in_executor(session.executor, combined, sent)

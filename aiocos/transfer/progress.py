@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from aiocos.errors import CosException, ParameterError
-from aiocos.offload import contained
+from aiocos.offload import contained, for_callers
 
 ProgressCallback = Callable[[int, int], object] | Callable[[int, int], Awaitable[object]]
 """Takes the bytes that are done and those there are. ``async def``, or a plain function,
@@ -109,7 +109,7 @@ class Progress:
         if callback is None:
             yield
             return
-        async with _joined(_Reporter(self, callback, executor)):
+        async with _joined(_Reporter(self, callback, for_callers(executor))):
             yield
 
     @property

@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar
 
 from aiocos import files
 from aiocos.encoding.digest import crc64
-from aiocos.offload import Tempo, finished
+from aiocos.offload import Tempo, in_thread
 from aiocos.transfer.journal import WhenLocked, locked
 from aiocos.transfer.plan import Part
 from aiocos.transfer.progress import Progress
@@ -98,8 +98,7 @@ class PartFile:
         os.close(self.file)
 
     async def _in_thread(self, function: Callable[..., R], *args: Any) -> R:
-        loop = asyncio.get_running_loop()
-        return await finished(loop.run_in_executor(self.executor, function, *args))
+        return await in_thread(self.executor, function, *args)
 
 
 class Span:

@@ -43,7 +43,7 @@ class HeldPart(NamedTuple):
 
     number: int
     pieces: list[bytes]
-    slot: AsyncExitStack
+    memory: AsyncExitStack
 
     @property
     def size(self) -> int:
@@ -120,14 +120,14 @@ class StreamUpload(MultipartJob[dict[str, Any]]):
                         self.bucket, self.key, self._create_options(), self.patience()
                     )
                 except BaseException:
-                    await first.slot.aclose()
+                    await first.memory.aclose()
                     raise
                 self.upload_id = created["UploadId"]
                 self.possible_orphans = created.get("possible_orphans", 0)
                 return await self._in_parts(session, first, parts)
 
     async def _in_one(self, first: HeldPart) -> dict[str, Any]:
-        async with first.slot:
+        async with first.memory, self.share.slot(0):
             self._check_promise()
             self.progress.total = first.size
             lap = Lap(first, 0)
@@ -146,9 +146,9 @@ class StreamUpload(MultipartJob[dict[str, Any]]):
         try:
             async with aclosing(_chained(first, rest)) as parts:
                 await self.drain(parts, self._send)
-            return await self.complete(session)
+            return await self.complete(session, self._read_bytes)
         except BaseException as error:
-            await first.slot.aclose()
+            await first.memory.aclose()
             await self.give_up(error)
             raise
 
@@ -157,14 +157,9 @@ class StreamUpload(MultipartJob[dict[str, Any]]):
         number = 0
         while not cutter.is_over:
             number += 1
-            if number > MAX_PARTS:
-                raise ParameterError(
-                    f"the stream is longer than {self._read_bytes} bytes, and {MAX_PARTS} parts "
-                    "hold no more: give a larger PartSize"
-                )
             size = growing_size(self._part_size, number)
             async with AsyncExitStack() as stack:
-                await stack.enter_async_context(self.share.slot(size))
+                await stack.enter_async_context(self.share.memory(size))
                 pieces = await cutter.take(size)
                 self._read_bytes += sum(map(len, pieces))
                 self.progress.total = max(self.progress.total, self._read_bytes)
@@ -172,10 +167,15 @@ class StreamUpload(MultipartJob[dict[str, Any]]):
                     raise IntegrityError(f"Body gave more than its {self._body.size} bytes")
                 if not pieces and number > 1:
                     break
+                if number > MAX_PARTS:
+                    raise ParameterError(
+                        f"the stream is longer than {MAX_PARTS} parts can hold, which were "
+                        f"{self._read_bytes} bytes: give a larger PartSize"
+                    )
                 # Whoever still knows the part, a worker that waits for the next one, holds nothing.
                 stack.callback(pieces.clear)
-                slot = stack.pop_all()
-            yield HeldPart(number, pieces, slot)
+                memory = stack.pop_all()
+            yield HeldPart(number, pieces, memory)
         self._check_promise()
 
     def _check_promise(self) -> None:
@@ -191,7 +191,7 @@ class StreamUpload(MultipartJob[dict[str, Any]]):
             await check_stored(reply, exchange)
             crc = exchange.upload.crc64
 
-        async with held.slot:
+        async with held.memory, self.share.slot(0):
             body = MemoryPart(held.pieces, self.progress, self.share)
             result = await self.client._invoke(
                 UPLOAD_PART,

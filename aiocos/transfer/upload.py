@@ -136,7 +136,7 @@ class FileUpload(MultipartJob[dict[str, Any]]):
             )
             await self.drain(self.missing(plan), self._send)
             source.check()
-            return await self.complete(session)
+            return await self.complete(session, source.size)
         except BaseException as error:
             await self.give_up(error)
             raise

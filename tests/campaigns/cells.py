@@ -287,4 +287,6 @@ CELLS: Final = list(_all())
 SINGLE: Final = len({(cell.moment.name, cell.fault.name) for cell in CELLS})
 """Cells by moment and fault alone."""
 SEED: Final = 20_261_122
-SAMPLE: Final = random.Random(SEED).sample(CELLS, len(CELLS) // 32)
+_BRIEF: Final = [cell for cell in CELLS if cell.fault.name != "F3!"]
+SAMPLE: Final = random.Random(SEED).sample(_BRIEF, len(CELLS) // 40)
+"""What runs with every other test; a stall at each attempt takes seconds."""

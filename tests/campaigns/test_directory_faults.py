@@ -304,6 +304,9 @@ CELLS: Final = [
 ]
 
 
+_BRIEF: Final = [cell for cell in CELLS if "F3!" not in str(cell.id)]
+
+
 async def _check(place, fault, workers, folder, zygote, account):
     broken = await run(place, fault, workers, folder, zygote)
     cell = f"{place.name}-{place.method}-{fault.name}"
@@ -311,7 +314,7 @@ async def _check(place, fault, workers, folder, zygote, account):
 
 
 @pytest.mark.parametrize(
-    ("place", "fault", "workers"), random.Random(SEED).sample(CELLS, len(CELLS) // 20)
+    ("place", "fault", "workers"), random.Random(SEED).sample(_BRIEF, len(CELLS) // 20)
 )
 async def test_sample(place, fault, workers, folder, zygote, account):
     """A cell drawn with a fixed seed holds every promise after its fault and one resume."""
