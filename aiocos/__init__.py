@@ -44,6 +44,7 @@ from aiocos.errors import (
 from aiocos.retry import RetryPolicy
 
 if TYPE_CHECKING:
+    from aiocos import types as types
     from aiocos.client import CosS3Client
     from aiocos.stream import StreamBody
     from aiocos.transfer.handle import Transfer
@@ -108,6 +109,8 @@ if not TYPE_CHECKING:  # a checker would take any name for granted
 
         They take a fifth of a second, which ``aiocos --help`` has no use for.
         """
+        if name == "types":
+            return importlib.import_module("aiocos.types")
         module = _LATER.get(name)
         if module is not None:
             globals()[name] = getattr(importlib.import_module(f"aiocos.{module}"), name)

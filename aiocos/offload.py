@@ -112,7 +112,11 @@ def contained(function: Callable[..., T], *args: object) -> T:
 
 async def in_thread(executor: Executor, function: Callable[..., T], *args: object) -> T:
     """Call a function in a thread; when cancelled, wait for it if it has begun."""
-    job = executor.submit(contained, function, *args)
+    try:
+        job = executor.submit(contained, function, *args)
+    except RuntimeError:
+        # The client was closed meanwhile: what is still to be done is to clean up.
+        return contained(function, *args)
     call = asyncio.wrap_future(job)
     try:
         return await asyncio.shield(call)

@@ -328,3 +328,15 @@ async def test_a_kill_between_completion_and_the_end(mover, emulator, tmp_path, 
     await moving.run()
     assert emulator.count(moving.part_operation) == 0
     await assert_finished(moving)
+
+
+async def test_a_completion_that_was_called_busy(make_client, emulator, tmp_path):
+    """Row 15: a completion that was carried out and answered "busy" is found to be done."""
+    moving = Moving("upload", make_client(transfers=IN_PARTS), emulator, tmp_path)
+    await moving.prepare()
+    emulator.add_fault(
+        FaultRule(operation="CompleteMultipartUpload", nth=1, status=503, applied=True)
+    )
+    assert (await moving.run())["verified"] == "crc64"
+    assert await emulator.read(BUCKET, "target") == CONTENT
+    assert list(moving.journals.iterdir()) == []

@@ -27,6 +27,7 @@ from aiocos.transfer.progress import Progress, cancellations, flat
 
 T = TypeVar("T")
 
+_TOLD: Final = 5
 DEFAULT_WORKERS: Final = 48
 """Files at a time: small ones are to fill all requests that the client's transfers may make."""
 _IN_A_ROW: Final = 32
@@ -103,7 +104,10 @@ class Report:
         told = f"{operation}: {len(self.failures)} failed, {self.done} done"
         if self.is_stopped:
             told += ", stopped because all that is left would fail the same way"
-        raise TransferError(told, failures=self.failures)
+        error = TransferError(told, failures=self.failures)
+        for item in self.skipped[:_TOLD]:
+            error.add_note(f"left out: {item['Name']}: {item['Reason']}")
+        raise error
 
 
 class BoundedShare(Share):

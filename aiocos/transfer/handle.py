@@ -43,6 +43,12 @@ class Transfer(Generic[R]):
         """Whether it waits to be resumed."""
         return self._is_paused
 
+    def __repr__(self) -> str:
+        state = "done" if self.done() else "paused" if self._is_paused else "running"
+        done, total = self.progress.state
+        job = self._job
+        return f"<Transfer: {job.operation} of {job.key!r}, {done} of {total} bytes, {state}>"
+
     def done(self) -> bool:
         """Whether there is a result, or will never be one."""
         return self._outcome.done()

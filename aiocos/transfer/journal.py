@@ -99,7 +99,7 @@ class Journal:
         try:
             await journal._in_thread(journal._load)
         except BaseException:
-            os.close(journal._file)  # another one, if what was there was set aside
+            _close_new(path, file)
             raise
         return journal
 
@@ -310,7 +310,11 @@ def _close_taken(path: Path, taking: asyncio.Future[int | None]) -> None:
     if taking.cancelled() or taking.exception() is not None:
         return
     if (file := taking.result()) is not None:
-        with contextlib.suppress(OSError):
-            if not os.fstat(file).st_size:
-                path.unlink()
-        os.close(file)
+        _close_new(path, file)
+
+
+def _close_new(path: Path, file: int) -> None:
+    with contextlib.suppress(OSError):
+        if not os.fstat(file).st_size:
+            path.unlink()
+    os.close(file)

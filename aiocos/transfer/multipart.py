@@ -210,20 +210,34 @@ class MultipartJob(Job[R], Generic[R]):
         Raises:
             DamagedUploadError: the object is not what was sent; it was deleted again.
         """
-        assert self.upload_id is not None  # noqa: S101 - open_upload went before
-        numbers = sorted(self.sent)
-        sent = [self.sent[part] for part in numbers]
+        sent = [self.sent[part] for part in sorted(self.sent)]
         if sum(part.size for part in sent) != size:
             raise IntegrityError(f"{self.key!r}: {len(sent)} parts do not make {size} bytes")
         if crc64 is None:
             loop = asyncio.get_running_loop()
             crc64 = await loop.run_in_executor(session.executor, combined, sent)
-        parts = [{"PartNumber": part, "ETag": self.sent[part].etag} for part in numbers]
-        result: dict[str, Any] = self._made or {
+        try:
+            result = self._made or await self._joined(crc64)
+        except NotFoundError as error:
+            # A gateway may say "busy" of what was carried out, and the repeat finds no upload.
+            made = await self._made_before(self.sent) if error.code == _GONE else None
+            if made is None:
+                raise
+            result = made
+        self.upload_id = None
+        result["verified"] = await self._verify(result, sent, crc64)
+        self.progress.tell("verified", verified=result["verified"])
+        if self.possible_orphans:
+            result["possible_orphans"] = self.possible_orphans
+        return result
+
+    async def _joined(self, crc64: int | None) -> dict[str, Any]:
+        parts = [{"PartNumber": part, "ETag": self.sent[part].etag} for part in sorted(self.sent)]
+        return {
             **await self.client._complete(
                 self.bucket,
                 self.key,
-                self.upload_id,
+                str(self.upload_id),
                 parts,
                 self.picked(COMPLETE_MULTIPART_UPLOAD.accepts),
                 crc64=crc64,
@@ -231,12 +245,6 @@ class MultipartJob(Job[R], Generic[R]):
                 patience=self.patience(),
             )
         }
-        self.upload_id = None
-        result["verified"] = await self._verify(result, sent, crc64)
-        self.progress.tell("verified", verified=result["verified"])
-        if self.possible_orphans:
-            result["possible_orphans"] = self.possible_orphans
-        return result
 
     async def _verify(self, result: Mapping[str, Any], sent: list[Sent], crc64: int | None) -> str:
         """Return how the object was proven."""

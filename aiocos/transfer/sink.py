@@ -130,9 +130,7 @@ class Span:
         """Write bytes, in a thread where the disk is slow; None: it is done."""
         owner = self._owner
         crc = crc64(piece, self.crc64)
-        write: Callable[[], None] = partial(
-            owner.tempo.timed, _write, owner.file, piece, self.offset
-        )
+        write: Callable[[], None] = partial(owner.tempo.timed, _write, owner, piece, self.offset)
         if owner.tempo.is_slow:
             writing = asyncio.get_running_loop().run_in_executor(owner.executor, write)
             writing.add_done_callback(partial(self._written, len(piece), crc))
@@ -144,7 +142,7 @@ class Span:
     def take_now(self, piece: memoryview) -> None:
         """Write bytes, in the thread that this is called in."""
         crc = crc64(piece, self.crc64)
-        _write(self._owner.file, piece, self.offset)
+        _write(self._owner, piece, self.offset)
         self._advance(len(piece), crc)
 
     def _written(self, size: int, crc: int, writing: asyncio.Future[None]) -> None:
@@ -157,11 +155,14 @@ class Span:
         self._progress.advance(size)
 
 
-def _write(file: int, piece: memoryview, offset: int) -> None:
+def _write(owner: PartFile, piece: memoryview, offset: int) -> None:
     while piece:
-        written = os.pwrite(file, piece, offset)
+        try:
+            written = os.pwrite(owner.file, piece, offset)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(owner.path)) from error
         if not written:
-            raise OSError(errno.EIO, "the disk takes no more bytes")
+            raise OSError(errno.EIO, "the disk takes no more bytes", str(owner.path))
         piece = piece[written:]
         offset += written
 
