@@ -49,12 +49,13 @@ class Tempo:
     """Tells whether short blocking calls are quick enough to be made in the event loop.
 
     One of more than 5 ms, and they are not, until 64 in a row take less than 1 ms: a busy
-    machine can make any call look slow once.
+    machine can make any call look slow once. Each relapse doubles that number.
     """
 
     def __init__(self, *, is_slow: bool = False) -> None:
         self.is_slow = is_slow
         self._quick_calls = 0
+        self._enough = _ENOUGH_QUICK_CALLS // 2
 
     def timed(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Make a call, in whatever thread, and note how long it takes."""
@@ -64,10 +65,11 @@ class Tempo:
         finally:
             taken_s = time.perf_counter() - begun
             if taken_s > _SLOW_CALL_S:
+                self._enough *= 1 if self.is_slow else 2
                 self.is_slow, self._quick_calls = True, 0
             elif self.is_slow:
                 self._quick_calls = self._quick_calls + 1 if taken_s < _QUICK_CALL_S else 0
-                self.is_slow = self._quick_calls < _ENOUGH_QUICK_CALLS
+                self.is_slow = self._quick_calls < self._enough
 
 
 class FileWork:

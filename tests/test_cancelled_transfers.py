@@ -92,7 +92,7 @@ async def test_cancelled_at_some_turns(client, tmp_path, kind):
 @pytest.mark.parametrize("kind", KINDS)
 async def test_cancelled_twice(client, tmp_path, kind):
     """Row I6: cancelled again while it cleans up, a transfer still cleans up."""
-    await sample(await scene_of(client, tmp_path, kind), 2, again=(1, 2))
+    await sample(await scene_of(client, tmp_path, kind), 3, again=(1, 2))
 
 
 @pytest.mark.parametrize("kind", RESUMED)

@@ -160,23 +160,20 @@ class FileDownload(Job[dict[str, Any]]):
             self.terms.WhenLocked,
             lambda: self.progress.tell("waiting"),
         )
-        is_published = False
+        keep = True
         try:
             plan = await self._begin(plan, journal, identity)
             await self.drain((part for part in plan if part.number not in self._got), self._fetch)
             verified = await self._prove(plan)
             self.progress.tell("verified", verified=verified)
             await file.publish()
-            is_published = True
         except BaseException as error:
             if isinstance(error, IntegrityError):
                 self.is_given_up = True
-            is_unknown = journal is None or journal.header is None
-            if not is_published and (is_unknown or self.is_given_up):
-                file.discard()
+            keep = journal is not None and journal.header is not None and not self.is_given_up
             raise
         finally:
-            file.close()
+            await file.end(keep=keep)
         return verified
 
     async def _begin(self, plan: Plan, journal: Journal | None, identity: Facts) -> Plan:

@@ -31,8 +31,8 @@ class TransferConfig:
     copy_part_mib: int = 10
     stream_part_mib: int = 10
     requests: int = 48
-    """Requests at a time, of all transfers. A client has 64 connections, if not more: what
-    is left is for its other calls."""
+    """Requests at a time that move bytes, of all transfers. A client has 64 connections, if not
+    more: what is left is for its other calls."""
     held_mib: int = 256
     """Memory, in MiB, that the parts under way may hold."""
     bytes_per_s: float | None = None

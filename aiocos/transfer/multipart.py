@@ -21,6 +21,7 @@ from aiocos.errors import (
     IntegrityError,
     NotFoundError,
 )
+from aiocos.offload import in_thread
 from aiocos.operations import reconcile
 from aiocos.operations.multipart import COMPLETE_MULTIPART_UPLOAD, CREATE_MULTIPART_UPLOAD
 from aiocos.operations.objects import HEAD_OBJECT
@@ -83,18 +84,21 @@ class MultipartJob(Job[R], Generic[R]):
         plan = plan_of(wish)
         if journal is not None:
             await journal.begin({**header, "part_size": plan.part_size})
+        await self.begin_upload(journal, was_lost=bool(is_lost))
+        return plan
+
+    async def begin_upload(self, journal: Journal | None, *, was_lost: bool = False) -> None:
+        """Begin an upload, and note its id, also while being cancelled."""
         # Not in a TaskGroup: it outlives, for a moment, the cancellation of who waits for it.
-        beginning = asyncio.ensure_future(self._begin(journal, was_lost=bool(is_lost)))
+        beginning = asyncio.ensure_future(self._begin(journal, was_lost=was_lost))
         try:
             await asyncio.shield(beginning)
         except asyncio.CancelledError:
             # COS may have begun it: without its id nobody could go on with it, or end it.
             await bounded(beginning)
             raise
-        return plan
 
     async def _begin(self, journal: Journal | None, *, was_lost: bool) -> None:
-        """Begin an upload, and note its id."""
         created = await self.client._create(
             self.bucket, self.key, self._create_options(), self.patience()
         )
@@ -253,11 +257,12 @@ class MultipartJob(Job[R], Generic[R]):
             if stored == crc64 or stored == await self._recount():
                 return "crc64"
             raise await self._damaged(result, f"CRC-64 {stored}, but {crc64} was sent")
-        etags = [part.etag for part in sent]
-        if all(part.is_proven for part in sent) and _bare(
-            str(result.get("ETag", ""))
-        ) == reconcile.multipart_etag(etags):
-            return "md5"
+        if all(part.is_proven for part in sent):
+            etags = [part.etag for part in sent]
+            executor = (await self.client._ready()).executor
+            expected = await in_thread(executor, reconcile.multipart_etag, etags)
+            if _bare(str(result.get("ETag", ""))) == expected:
+                return "md5"
         try:
             head = await self.client.head_object(self.bucket, self.key, **self._look_options())
         except (AccessDeniedError, NotFoundError):

@@ -42,6 +42,7 @@ class PartFile:
         self.file = file
         self.executor = executor
         self.tempo = Tempo()
+        self._is_ended = False
 
     @classmethod
     async def open(
@@ -88,14 +89,24 @@ class PartFile:
         """Give the file its name, durably: the data, the name, the directory."""
         await self._in_thread(files.publish, self.file, self.path, self.target)
 
-    def discard(self) -> None:
-        """Remove the file, unless it has its name already."""
-        if files.is_at(os.fstat(self.file), self.path):
-            files.discard(self.path)
+    async def end(self, *, keep: bool) -> None:
+        """Let others have the destination; remove the file, unless it is kept or has its name."""
+        # In a thread: to free the room of a large file takes a while.
+        try:
+            await self._in_thread(self._end, keep)
+        except asyncio.CancelledError:
+            self._end(keep)
+            raise
 
-    def close(self) -> None:
-        """Let others have the destination."""
-        os.close(self.file)
+    def _end(self, keep: bool) -> None:
+        if self._is_ended:
+            return
+        self._is_ended = True
+        try:
+            if not keep and files.is_at(os.fstat(self.file), self.path):
+                files.discard(self.path)
+        finally:
+            os.close(self.file)
 
     async def _in_thread(self, function: Callable[..., R], *args: Any) -> R:
         return await in_thread(self.executor, function, *args)

@@ -116,14 +116,11 @@ class StreamUpload(MultipartJob[dict[str, Any]]):
                     is_whole = first.size < self._part_size
                     if is_whole:
                         return await self._in_one(first)
-                    created = await self.client._create(
-                        self.bucket, self.key, self._create_options(), self.patience()
-                    )
-                except BaseException:
+                    await self.begin_upload(None)
+                except BaseException as error:
                     await first.memory.aclose()
+                    await self.give_up(error)
                     raise
-                self.upload_id = created["UploadId"]
-                self.possible_orphans = created.get("possible_orphans", 0)
                 return await self._in_parts(session, first, parts)
 
     async def _in_one(self, first: HeldPart) -> dict[str, Any]:
