@@ -19,7 +19,7 @@ GROWS_FROM: Final = 5
 """How many parts travel at once where the caller does not say, at first..."""
 GROWS_TO: Final = 32
 """...and at most, for as long as more of them move more bytes."""
-_LOOK_EVERY_S: Final = 0.1
+_LOOK_EVERY_S: Final = 0.05
 _STEADY_LOOKS: Final = 2
 _WORTHWHILE: Final = 1.05
 """Growth has paid when the rate is so many times what it was."""
