@@ -31,7 +31,7 @@ def fixed_beside(target: Path) -> Path:
 def check_target(target: Path) -> None:
     """Refuse a target without a directory, or where something stands that must not go."""
     if not target.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "there is no such directory", str(target.parent))
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(target.parent))
     if target.exists() and not target.is_file():
         raise FileExistsError(errno.EEXIST, "not a regular file, so not replaced", str(target))
 

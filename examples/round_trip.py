@@ -20,13 +20,13 @@ from typing import Any
 import aiocos
 
 BUCKET = "examplebucket-1250000000"
-LEFT_OUT = {".git", ".venv", ".hypothesis", "__pycache__"}
+LEFT_OUT = (".git", ".venv", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache", "__pycache__")
 
 
 def find_files(directory: Path) -> Iterable[Path]:
     """Find every regular file below; repositories, environments and caches stay at home."""
     for parent, names, files in os.walk(directory):
-        names[:] = [name for name in names if name not in LEFT_OUT and not name.endswith("_cache")]
+        names[:] = [name for name in names if not name.startswith(LEFT_OUT)]
         paths = (Path(parent, name) for name in files)
         yield from (path for path in paths if path.is_file() and not path.is_symlink())
 

@@ -212,7 +212,8 @@ class Job(ABC, Generic[R]):
 
     def has_journal(self, identity: Facts) -> bool:
         """Whether an earlier attempt left something to go on with."""
-        return self._journal_path(identity).exists()
+        # Where we may not even look, there is none of ours.
+        return os.path.exists(self._journal_path(identity))
 
     @contextlib.asynccontextmanager
     async def journalled(self, session: Session, identity: Facts) -> AsyncIterator[Journal | None]:
