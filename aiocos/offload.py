@@ -57,11 +57,11 @@ class Tempo:
         self._quick_calls = 0
         self._enough = _ENOUGH_QUICK_CALLS // 2
 
-    def timed(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def timed(self, function: Callable[[], T]) -> T:
         """Make a call, in whatever thread, and note how long it takes."""
         begun = time.perf_counter()
         try:
-            return function(*args, **kwargs)
+            return function()
         finally:
             taken_s = time.perf_counter() - begun
             if taken_s > _SLOW_CALL_S:
@@ -94,14 +94,17 @@ class FileWork:
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call ``function`` where it does not hold up the loop."""
-        tempo = self._tempo
-        if self._threaded or tempo.is_slow:
-            timed = partial(tempo.timed, function, *args, **kwargs)
-            if self._finishes:
-                return await in_thread(self._executor, timed)
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._executor, contained, timed)
-        return tempo.timed(function, *args, **kwargs)
+        tempo, call = self._tempo, partial(function, *args, **kwargs)
+        if not (self._threaded or tempo.is_slow):
+            return tempo.timed(call)
+
+        def timed() -> T:
+            return tempo.timed(call)
+
+        if self._finishes:
+            return await in_thread(self._executor, timed)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, contained, timed)
 
 
 def contained(function: Callable[..., T], *args: object) -> T:

@@ -20,7 +20,15 @@ from typing import Any
 import aiocos
 
 BUCKET = "examplebucket-1250000000"
-LEFT_OUT = (".git", ".venv", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache", "__pycache__")
+LEFT_OUT = (
+    ".git",
+    ".venv",
+    ".hypothesis",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+    "__pycache__",
+)
 
 
 def find_files(directory: Path) -> Iterable[Path]:

@@ -141,12 +141,13 @@ class Span:
         """Write bytes, in a thread where the disk is slow; None: it is done."""
         owner = self._owner
         crc = crc64(piece, self.crc64)
-        write: Callable[[], None] = partial(owner.tempo.timed, _write, owner, piece, self.offset)
+        write = partial(_write, owner, piece, self.offset)
         if owner.tempo.is_slow:
-            writing = asyncio.get_running_loop().run_in_executor(owner.executor, write)
+            loop = asyncio.get_running_loop()
+            writing = loop.run_in_executor(owner.executor, owner.tempo.timed, write)
             writing.add_done_callback(partial(self._written, len(piece), crc))
             return writing
-        write()
+        owner.tempo.timed(write)
         self._advance(len(piece), crc)
         return None
 
