@@ -1,4 +1,4 @@
-"""One attempt on the wire: the only user of aiohttp's client.
+"""One attempt on the wire: with ``outgoing`` and ``takeover`` the only user of aiohttp's client.
 
 In: a method, an address, signed headers and a Body. Out: an Exchange, whose head has
 arrived and whose body is read in pieces, or a TransportError that knows whether anything
