@@ -340,3 +340,31 @@ async def test_a_completion_that_was_called_busy(make_client, emulator, tmp_path
     assert (await moving.run())["verified"] == "crc64"
     assert await emulator.read(BUCKET, "target") == CONTENT
     assert list(moving.journals.iterdir()) == []
+
+
+async def test_a_download_that_was_published_but_not_told(make_client, emulator, tmp_path):
+    """Row 33: a process that ended behind the renaming fetches no byte again."""
+    moving = Moving("download", make_client(transfers=IN_PARTS), emulator, tmp_path)
+    await moving.prepare()
+    moving.break_part(PARTS)
+    with pytest.raises(aiocos.TransferError):
+        await moving.run()
+    emulator.heal()
+    [unfinished] = [path for path in tmp_path.iterdir() if path.suffix == ".part"]
+    unfinished.unlink()
+    moving.target.write_bytes(CONTENT)
+    emulator.forget_requests()
+    assert (await moving.run())["verified"] == "crc64"
+    assert emulator.count("GetObject") == 0
+    assert moving.target.read_bytes() == CONTENT
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["journals", "target"]
+    assert list(moving.journals.iterdir()) == []
+
+    moving.break_part(PARTS)
+    with pytest.raises(aiocos.TransferError):
+        await moving.run()
+    emulator.heal()
+    unfinished.unlink()
+    moving.target.write_bytes(bytes(len(CONTENT)))
+    await moving.run()
+    assert moving.target.read_bytes() == CONTENT

@@ -89,6 +89,10 @@ class PartFile:
         """Give the file its name, durably: the data, the name, the directory."""
         await self._in_thread(files.publish, self.file, self.path, self.target)
 
+    async def published_crc64(self, size: int) -> int | None:
+        """Return the CRC-64 of what is at the destination; None: it has another size."""
+        return await self._in_thread(_published_crc64, self.target, size)
+
     async def end(self, *, keep: bool) -> None:
         """Let others have the destination; remove the file, unless it is kept or has its name."""
         # In a thread: to free the room of a large file takes a while.
@@ -203,6 +207,21 @@ def _crc64(file: int, offset: int, size: int) -> int:
             break
         crc = crc64(piece, crc)
         offset += len(piece)
+    return crc
+
+
+def _published_crc64(target: Path, size: int) -> int | None:
+    try:
+        file = os.open(target, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        if os.fstat(file).st_size != size:
+            return None
+        crc = _crc64(file, 0, size)
+    finally:
+        os.close(file)
+    files.sync_directory(target.parent)  # the name may not be durable yet
     return crc
 
 
