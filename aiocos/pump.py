@@ -125,7 +125,8 @@ def push(
                 piece = piece[wait.moved(os.write(sock, piece)) :]
             except BlockingIOError:
                 if not wait.ready(has_answer):
-                    return Pushed(sent, crc)
+                    # What was read and has not left is not sent: the connection is of no more use.
+                    return Pushed(sent - len(piece), crc)
     return Pushed(sent, crc)
 
 

@@ -154,6 +154,17 @@ async def test_keywords_without_a_meaning_are_refused_by_name(client, tmp_path, 
     assert next(iter(given)) in str(raised.value)
 
 
+@pytest.mark.parametrize("name", ["IfMatch", "IfNoneMatch", "IfModifiedSince", "IfUnmodifiedSince"])
+async def test_a_condition_that_parts_cannot_keep_is_refused(client, emulator, tmp_path, name):
+    """An upload takes no condition that would be forgotten as soon as the file is large."""
+    (tmp_path / "file").write_bytes(b"x")
+    with pytest.raises(aiocos.ParameterError, match=f"no parameter {name}"):
+        await client.upload_file(BUCKET, "a", tmp_path / "file", **{name: "*"})
+    with pytest.raises(aiocos.ParameterError, match=f"no parameter {name}"):
+        await client.upload_stream(BUCKET, "a", b"x", **{name: "*"})
+    assert not emulator.requests
+
+
 @ROADS
 async def test_results_of_transfers_have_their_keys(make_client, tmp_path, size):
     """What a transfer returns has every key that its type promises, whichever road it went."""

@@ -27,9 +27,10 @@ from aiocos.session import Session
 from aiocos.transfer.download import Seen
 from aiocos.transfer.job import Operator, Terms
 from aiocos.transfer.journal import Facts, Journal, digest_of
-from aiocos.transfer.multipart import MultipartJob, Sent
+from aiocos.transfer.multipart import MultipartJob
 from aiocos.transfer.plan import Part, upload_plan
 from aiocos.transfer.progress import ProgressCallback
+from aiocos.transfer.sent import Sent
 from aiocos.transfer.upload import part_bytes
 from aiocos.transfer.workers import Lap
 from aiocos.units import MIB

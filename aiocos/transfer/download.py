@@ -34,9 +34,9 @@ from aiocos.request import Request
 from aiocos.session import Session
 from aiocos.transfer.job import Job, Operator, Terms
 from aiocos.transfer.journal import Facts, Journal
-from aiocos.transfer.multipart import Sent, combined
 from aiocos.transfer.plan import Part, Plan, download_plan, whole
 from aiocos.transfer.progress import ProgressCallback
+from aiocos.transfer.sent import Sent, combined
 from aiocos.transfer.sink import PartFile, Span
 from aiocos.transfer.upload import part_bytes
 from aiocos.transfer.workers import Lap

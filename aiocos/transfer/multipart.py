@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-from aiocos.encoding.digest import combine
 from aiocos.encoding.headers import number
 from aiocos.errors import (
     AccessDeniedError,
@@ -23,33 +22,30 @@ from aiocos.errors import (
 )
 from aiocos.offload import in_thread
 from aiocos.operations import reconcile
-from aiocos.operations.multipart import COMPLETE_MULTIPART_UPLOAD, CREATE_MULTIPART_UPLOAD
+from aiocos.operations.decode import check_stored
+from aiocos.operations.multipart import (
+    COMPLETE_MULTIPART_UPLOAD,
+    CREATE_MULTIPART_UPLOAD,
+    UPLOAD_PART,
+)
 from aiocos.operations.objects import HEAD_OBJECT
 from aiocos.operations.results import ListedPart
+from aiocos.request import Reply
 from aiocos.session import Session
 from aiocos.transfer.job import Job, bounded
 from aiocos.transfer.journal import Facts, Journal
 from aiocos.transfer.plan import Part, Plan
+from aiocos.transfer.sent import Sent, combined, recorded_in, upload_id_of
+from aiocos.transfer.source import PartBody
+from aiocos.transfer.workers import Lap
+from aiocos.transport import Exchange
 from aiocos.units import MIB
 
 R = TypeVar("R")
 
 _GONE: Final = "NoSuchUpload"
-_LONGEST: Final = 1024
-"""No upload id has more characters."""
 _STATE: Final = frozenset({"source", "options"})
 """What of a journal's header may change between two attempts at one transfer."""
-
-
-class Sent(NamedTuple):
-    """A part that COS has."""
-
-    size: int
-    etag: str
-    crc64: int | None
-    """None where COS made the part itself."""
-    is_proven: bool = True
-    """Whether its ETag is known to be that of these bytes."""
 
 
 class MultipartJob(Job[R], Generic[R]):
@@ -78,7 +74,7 @@ class MultipartJob(Job[R], Generic[R]):
             if plan is not None:
                 return plan
         # A process may have ended between the request for an upload and the note of its id.
-        is_lost = journal is not None and journal.header and not _upload_id(journal.facts)
+        is_lost = journal is not None and journal.header and not upload_id_of(journal.facts)
         self._reset()
         self.progress.consumed = 0
         plan = plan_of(wish)
@@ -124,8 +120,8 @@ class MultipartJob(Job[R], Generic[R]):
             if type(part_size) is not int or part_size < MIB:
                 raise ValueError("no part size")  # noqa: TRY301 - as every other fault of it
             plan = plan_of(part_size)
-            upload_id = _upload_id(journal.facts)
-            recorded = await journal.looked_through(partial(_recorded, journal.facts, plan))
+            upload_id = upload_id_of(journal.facts)
+            recorded = await journal.looked_through(partial(recorded_in, journal.facts, plan))
         except (KeyError, TypeError, ValueError, CosException):
             await journal.set_aside("it makes no sense")
             return None
@@ -151,7 +147,7 @@ class MultipartJob(Job[R], Generic[R]):
 
     async def forget(self, journal: Journal, header: Facts) -> None:
         """Give up an upload of bytes that are no longer wanted, if it is this journal's own."""
-        old, stale_id = journal.header or {}, _upload_id(journal.facts)
+        old, stale_id = journal.header or {}, upload_id_of(journal.facts)
         await journal.set_aside(
             "it is about another state of the source, or other options", kept=False
         )
@@ -191,6 +187,30 @@ class MultipartJob(Job[R], Generic[R]):
     def missing(self, plan: Plan) -> Iterable[Part]:
         """Return the parts that COS does not have."""
         return (part for part in plan if part.number not in self.sent)
+
+    async def send_part(
+        self, lap: Lap[Any], part_number: int, body: PartBody, *, enable_md5: bool
+    ) -> Sent:
+        """Send one part, and compare what COS stored with what left."""
+        crc = 0
+
+        async def check(reply: Reply, exchange: Exchange) -> None:
+            nonlocal crc
+            await check_stored(reply, exchange)
+            crc = exchange.upload.crc64
+
+        result = await self.client._invoke(
+            UPLOAD_PART,
+            self.picked(UPLOAD_PART.accepts),
+            Bucket=self.bucket,
+            Key=self.key,
+            query={"partNumber": str(part_number), "uploadId": str(self.upload_id)},
+            headers=await self.client._md5_header(body) if enable_md5 else None,
+            body=body,
+            check=check,
+            patience=self.patience(lap),
+        )
+        return Sent(body.length, result["ETag"], crc, result["verified"] != "size")
 
     async def done(self, part: Part, sent: Sent) -> None:
         """Note that COS has a part."""
@@ -335,49 +355,5 @@ class MultipartJob(Job[R], Generic[R]):
         }
 
 
-def combined(parts: Iterable[Sent]) -> int | None:
-    """Return the CRC-64 of parts that follow one another; None where one is unknown."""
-    crc = 0
-    for part in parts:
-        if part.crc64 is None:
-            return None
-        crc = combine(crc, part.crc64, part.size)
-    return crc
-
-
 def _bare(etag: str) -> str:
     return etag.strip('"').lower()
-
-
-def _upload_id(facts: Iterable[Facts]) -> str | None:
-    """Return the upload id that a journal tells of, None where it tells of none."""
-    told = [fact["upload_id"] for fact in facts if "upload_id" in fact]
-    is_one = bool(told) and isinstance(told[-1], str) and 1 <= len(told[-1]) <= _LONGEST
-    return told[-1] if is_one and told[-1].isascii() and told[-1].isprintable() else None
-
-
-def _recorded(facts: Iterable[Facts], plan: Plan) -> dict[int, Sent]:
-    """Return the parts that a journal tells of.
-
-    Raises:
-        KeyError, TypeError, ValueError: it cannot be right.
-    """
-    sent: dict[int, Sent] = {}
-    for fact in facts:
-        if "upload_id" in fact:
-            continue
-        part_number = fact["part"]
-        if type(part_number) is not int or not 1 <= part_number <= plan.count:
-            raise ValueError(part_number)
-        if fact["size"] != plan.part(part_number).size:
-            raise ValueError(fact["size"])
-        crc = int(fact["crc64"]) if "crc64" in fact else None
-        is_proven = fact.get("proven", True) is True
-        sent[part_number] = Sent(fact["size"], _text(fact["etag"]), crc, is_proven)
-    return sent
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise TypeError(value)
-    return value

@@ -58,11 +58,13 @@ class UploadHeaders(
     CustomerKey,
     BodyChecks,
     CallbackOptions,
-    Conditions,
     OverwriteOption,
     total=False,
 ):
-    """What the requests of an upload carry."""
+    """What the requests of an upload carry.
+
+    No ``IfMatch`` and its kin: an upload in parts cannot keep them. ``ForbidOverwrite`` it can.
+    """
 
     ContentLength: int | str
     """Refused where it is not the length of the file."""

@@ -151,7 +151,7 @@ class PartBody(Body):
     """The bytes of one part, on their way; counted again from the start in each attempt."""
 
     def __init__(self, size: int, progress: Progress, share: Share) -> None:
-        self.size = size
+        self.size = self.length = size
         self._progress = progress
         self._share = share
         self._counted = 0

@@ -17,19 +17,15 @@ from aiocos.body import as_body
 from aiocos.encoding.digest import Bytes
 from aiocos.errors import IntegrityError, ParameterError
 from aiocos.operations.checks import MAX_PARTS, MAX_PUT_BYTES, whole_number
-from aiocos.operations.decode import check_stored
-from aiocos.operations.multipart import UPLOAD_PART
 from aiocos.operations.objects import PUT_OBJECT
-from aiocos.request import Reply
 from aiocos.session import Session
 from aiocos.transfer.job import Operator, Terms
-from aiocos.transfer.multipart import MultipartJob, Sent
+from aiocos.transfer.multipart import MultipartJob
 from aiocos.transfer.plan import Part
 from aiocos.transfer.progress import Progress, ProgressCallback
 from aiocos.transfer.source import MemoryPart
 from aiocos.transfer.upload import part_bytes
 from aiocos.transfer.workers import Lap
-from aiocos.transport import Exchange
 from aiocos.units import KIB, PIECE
 
 _DOUBLE_FROM: Final = 4000
@@ -181,28 +177,10 @@ class StreamUpload(MultipartJob[dict[str, Any]]):
             raise IntegrityError(f"Body gave {self._read_bytes} of its {promised} bytes")
 
     async def _send(self, lap: Lap[HeldPart]) -> None:
-        held, crc = lap.item, 0
-
-        async def check(reply: Reply, exchange: Exchange) -> None:
-            nonlocal crc
-            await check_stored(reply, exchange)
-            crc = exchange.upload.crc64
-
+        held = lap.item
         async with held.memory, self.share.slot(0):
             body = MemoryPart(held.pieces, self.progress, self.share)
-            result = await self.client._invoke(
-                UPLOAD_PART,
-                self.picked(UPLOAD_PART.accepts),
-                Bucket=self.bucket,
-                Key=self.key,
-                query={"partNumber": str(held.number), "uploadId": str(self.upload_id)},
-                headers=await self.client._md5_header(body) if self._enable_md5 else None,
-                body=body,
-                check=check,
-                patience=self.patience(lap),
-            )
-            is_proven = result["verified"] != "size"
-            sent = Sent(held.size, result["ETag"], crc, is_proven)
+            sent = await self.send_part(lap, held.number, body, enable_md5=self._enable_md5)
             await self.done(Part(held.number, 0, held.size), sent)
 
 

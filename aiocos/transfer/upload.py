@@ -16,21 +16,18 @@ from typing import Any, Final
 from aiocos.encoding.urls import key_path
 from aiocos.errors import ParameterError
 from aiocos.operations.checks import MAX_PUT_BYTES, whole_number
-from aiocos.operations.decode import check_stored
-from aiocos.operations.multipart import UPLOAD_PART
 from aiocos.operations.objects import PUT_OBJECT
 from aiocos.operations.options import BodyChecks, RequestLimits
 from aiocos.operations.results import ListedPart
-from aiocos.request import Reply
 from aiocos.session import Session
 from aiocos.transfer.job import Operator, Terms
 from aiocos.transfer.journal import Facts, Journal, digest_of
-from aiocos.transfer.multipart import MultipartJob, Sent
+from aiocos.transfer.multipart import MultipartJob
 from aiocos.transfer.plan import Part, upload_plan, whole
 from aiocos.transfer.progress import ProgressCallback
+from aiocos.transfer.sent import Sent
 from aiocos.transfer.source import FilePart, SourceFile
 from aiocos.transfer.workers import Lap
-from aiocos.transport import Exchange
 from aiocos.units import MIB, PIECE
 
 MAX_PART_MIB: Final = MAX_PUT_BYTES // MIB
@@ -142,29 +139,12 @@ class FileUpload(MultipartJob[dict[str, Any]]):
             raise
 
     async def _send(self, lap: Lap[Part]) -> None:
-        """Send one part, and compare what COS stored with what left."""
-        part, crc = lap.item, 0
+        """Send one part."""
+        part = lap.item
         body = FilePart(self._source, part, self.progress, self.share)
-
-        async def check(reply: Reply, exchange: Exchange) -> None:
-            nonlocal crc
-            await check_stored(reply, exchange)
-            crc = exchange.upload.crc64
-
         async with self.share.slot(HELD):
-            headers = await self.client._md5_header(body) if self._enable_md5 else None
-            result = await self.client._invoke(
-                UPLOAD_PART,
-                self.picked(UPLOAD_PART.accepts),
-                Bucket=self.bucket,
-                Key=self.key,
-                query={"partNumber": str(part.number), "uploadId": str(self.upload_id)},
-                headers=headers,
-                body=body,
-                check=check,
-                patience=self.patience(lap),
-            )
-        await self.done(part, Sent(part.size, result["ETag"], crc, result["verified"] != "size"))
+            sent = await self.send_part(lap, part.number, body, enable_md5=self._enable_md5)
+        await self.done(part, sent)
 
     async def _look_at(self, part: Part, listed: ListedPart) -> Sent | None:
         """Read a part that COS has and the journal lacks: is it this one?"""
