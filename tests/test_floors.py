@@ -30,6 +30,7 @@ FLOORS = {
     "pump": 3,
     "takeover": 3,
     "transport": 3,
+    "received": 3,
     "session": 3,
     "stream": 3,
     "operations": 4,

@@ -44,8 +44,8 @@ from aiocos.operations.results import (
     PutObjectResult,
 )
 from aiocos.operations.spec import Operation
+from aiocos.received import ReceivedBody
 from aiocos.request import Patience, Repeat, Reply
-from aiocos.stream import StreamBody
 from aiocos.transport import Exchange
 
 _CONDITIONS: Final = frozenset({"IfMatch", "IfNoneMatch", "ForbidOverwrite"})
@@ -304,7 +304,7 @@ class ObjectOperations(DeleteOperations):
 
         async def receive(exchange: Exchange) -> GetObjectResult:
             refuse_stranger(exchange.headers)
-            body = StreamBody(session, request, exchange)
+            body = ReceivedBody(session, request, exchange)
             result: Any = {**exchange.headers, "Body": body}
             return result  # type: ignore[no-any-return]
 
