@@ -75,6 +75,10 @@ class FileSpan(NamedTuple):
     """Is told how many bytes were read, in whatever thread."""
     check: Callable[[int], None]
     """Is told the size of the last read, and raises if the file is not what it was."""
+    read: Callable[[int, int], bytes] | None = None
+    """Gives up to so many bytes from an offset on, where they are not as they lie in the file."""
+    step: int = PIECE
+    """How many bytes are read at a time."""
 
 
 class Body(ABC):

@@ -10,6 +10,8 @@ CosException
       DamagedUploadError    COS stored other bytes than were sent
       ObjectChangedError    the object was replaced while it was being read
       SourceChangedError    the file was written to while it was being uploaded
+      DecryptionError       another key, or what was encrypted is not what is there
+    NotEncryptedError       the object is not encrypted in a format that is read here
     AmbiguousResultError    the request may or may not have been carried out
     TransferError           parts or files failed: .failures says why, .journal resumes
     JournalLockedError      another transfer is at work on the same journal or file
@@ -152,6 +154,14 @@ class ObjectChangedError(IntegrityError):
 
 class SourceChangedError(IntegrityError):
     """The file was written to while it was being uploaded: the object would be a mixture."""
+
+
+class DecryptionError(IntegrityError):
+    """The key is another one, or the object or its metadata was changed; nothing was released."""
+
+
+class NotEncryptedError(CosClientError):
+    """The object is not encrypted in a format that this client reads: use a plain client."""
 
 
 class AmbiguousResultError(CosClientError):

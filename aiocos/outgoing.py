@@ -22,7 +22,6 @@ from aiocos.encoding.digest import Bytes, crc64
 from aiocos.errors import IntegrityError
 from aiocos.pace import Pace
 from aiocos.pump import Pumps, SourceFailedError, Terms, push
-from aiocos.units import PIECE
 
 BROKEN: Final = (aiohttp.ClientError, OSError, HttpProcessingError)
 """What a connection raises when it does not work."""
@@ -160,7 +159,8 @@ class Upload:
 
 
 def _read(span: FileSpan, sent: int) -> bytes:
-    piece = os.pread(span.file, min(PIECE, span.size - sent), span.offset + sent)
+    size, offset = min(span.step, span.size - sent), span.offset + sent
+    piece = span.read(size, offset) if span.read else os.pread(span.file, size, offset)
     if not piece or sent + len(piece) == span.size:
         # Before the last byte leaves, so that COS never completes a mixture.
         span.check(len(piece))

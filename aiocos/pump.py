@@ -132,14 +132,17 @@ def push(
 
 def _read(span: FileSpan, sent: int, buffer: memoryview) -> memoryview:
     try:
-        room = buffer[: min(PIECE, span.size - sent)]
-        count = os.preadv(span.file, [room], span.offset + sent)
-        if not count or sent + count == span.size:
+        size, offset = min(span.step, span.size - sent), span.offset + sent
+        if span.read is not None:
+            piece = memoryview(span.read(size, offset))
+        else:
+            piece = buffer[: os.preadv(span.file, [buffer[:size]], offset)]
+        if not piece or sent + len(piece) == span.size:
             # Before the last byte leaves, so that COS never completes a mixture.
-            span.check(count)
+            span.check(len(piece))
     except Exception as error:
         raise SourceFailedError(error) from error
-    return room[:count]
+    return piece
 
 
 def pull(

@@ -36,10 +36,11 @@ FLOORS = {
     "operations": 4,
     "transfer": 5,
     "client": 6,
-    "types": 7,
-    "__init__": 7,
-    "cli": 8,
-    "__main__": 9,
+    "crypto": 7,
+    "types": 8,
+    "__init__": 8,
+    "cli": 9,
+    "__main__": 10,
 }
 BESIDE = "emulator"
 """Takes the signing rules, and nothing else of the client's."""

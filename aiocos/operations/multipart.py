@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final, TypedDict, Unpack
 
-from aiocos.body import BodyLike, as_body
+from aiocos.body import Body, BodyLike, as_body
 from aiocos.encoding import xml
 from aiocos.errors import ParameterError
 from aiocos.operations import reconcile
@@ -167,14 +167,26 @@ class MultipartOperations(ObjectOperations, ListOperations):
         Source: COS SDK document, "Uploading parts".
         """
         body = upload_body(Body, ContentLength)
-        headers = await self._md5_header(body) if EnableMD5 else None
+        return await self._upload_part(Bucket, Key, body, PartNumber, UploadId, EnableMD5, options)
+
+    async def _upload_part(
+        self,
+        Bucket: str,
+        Key: str,
+        body: Body,
+        PartNumber: int,
+        UploadId: str,
+        EnableMD5: bool,
+        options: Mapping[str, Any],
+    ) -> PutObjectResult:
+        """Upload one part."""
         return await self._invoke(
             UPLOAD_PART,
             options,
             Bucket=Bucket,
             Key=Key,
             query=_part(PartNumber, UploadId),
-            headers=headers,
+            headers=await self._md5_header(body) if EnableMD5 else None,
             body=body,
             check=check_stored,
         )
@@ -237,7 +249,7 @@ class MultipartOperations(ObjectOperations, ListOperations):
 
         Source: COS SDK document, "Completing a multipart upload".
         """
-        return await self._complete(Bucket, Key, UploadId, _parts(MultipartUpload), options)
+        return await self._complete(Bucket, Key, UploadId, parts_to_join(MultipartUpload), options)
 
     async def _complete(
         self,
@@ -308,7 +320,7 @@ def _part(number: object, identifier: object) -> dict[str, str]:
     return {"partNumber": str(checked), "uploadId": upload_id(identifier)}
 
 
-def _parts(upload: object) -> list[dict[str, Any]]:
+def parts_to_join(upload: object) -> list[dict[str, Any]]:
     """Return number and ETag of each part, in the order given."""
     parts = upload.get("Part") if isinstance(upload, Mapping) else None
     if not parts or isinstance(parts, Mapping | str) or not isinstance(parts, Sequence):

@@ -20,10 +20,12 @@ from aiocos.errors import (
     PreconditionError,
 )
 from aiocos.operations.copying import COPY_OBJECT
-from aiocos.operations.multipart import UPLOAD_PART_COPY
+from aiocos.operations.multipart import CREATE_MULTIPART_UPLOAD, UPLOAD_PART_COPY
 from aiocos.operations.objects import HEAD_OBJECT
 from aiocos.operations.results import CopySource
+from aiocos.request import Patience
 from aiocos.session import Session
+from aiocos.transfer.coding import Coding
 from aiocos.transfer.download import Seen
 from aiocos.transfer.job import Operator, Terms
 from aiocos.transfer.journal import Facts, Journal, digest_of
@@ -85,6 +87,8 @@ class ObjectCopy(MultipartJob[dict[str, Any]]):
         self._seen: Seen
         self._head: Mapping[str, Any]
         self._header = ""
+        self._sent: Mapping[str, Any]
+        self._sent_status: Literal["Copy", "Replaced"]
 
     async def _run(self, session: Session) -> dict[str, Any]:
         try:
@@ -95,12 +99,18 @@ class ObjectCopy(MultipartJob[dict[str, Any]]):
             return await self._once(session)
 
     async def _once(self, session: Session) -> dict[str, Any]:
-        self._head = await self._look(session)
+        self._head = await self._look()
         self._seen = seen = Seen(self._head)
         source: Any = dict(self._source)
         if seen.version is not None:
             source["VersionId"] = seen.version
         self._header = session.endpoints.copy_source(source)
+        self._sent_status, self._sent = self._status, self.options
+        if (coding := self.client.coding) is not None:
+            self._sent = await resealed(
+                coding, self.key, self._source, self._status, self._head, self.options
+            )
+            self._sent_status = "Replaced"
         self.progress.consumed, self.progress.total = 0, seen.size
         self.progress.tell("started")
         if not seen.size or seen.size < self.config.copy_single_mib * MIB:
@@ -109,25 +119,10 @@ class ObjectCopy(MultipartJob[dict[str, Any]]):
         async with self.journalled(session, identity) as journal:
             return await self._in_parts(session, journal, identity)
 
-    async def _look(self, session: Session) -> Mapping[str, Any]:
-        """Return the source's headers; conditions on the source are met, or raise here."""
-        target = session.endpoints.source(self._source)
-        options = {
-            name.removeprefix(_SOURCE): value
-            for name, value in self.options.items()
-            if name.startswith(_SOURCE)
-        }
-        if version := self._source.get("VersionId"):
-            options["VersionId"] = version
-        head: Any = await self.client._invoke(
-            HEAD_OBJECT,
-            options,
-            Bucket=self.bucket,
-            Key=self._source["Key"],
-            patience=self.patience(),
-            target=target,
+    async def _look(self) -> Mapping[str, Any]:
+        return await look_at_source(
+            self.client, self.bucket, self._source, self.options, self.patience()
         )
-        return head  # type: ignore[no-any-return]
 
     async def _recount(self) -> int | None:
         return self._seen.crc64
@@ -147,12 +142,12 @@ class ObjectCopy(MultipartJob[dict[str, Any]]):
             try:
                 copied = await self.client._invoke(
                     COPY_OBJECT,
-                    {**_without_conditions(self.options), **self._pin},
+                    {**_without_conditions(self._sent), **self._pin},
                     Bucket=self.bucket,
                     Key=self.key,
                     headers={
                         "x-cos-copy-source": self._header,
-                        "x-cos-metadata-directive": self._status,
+                        "x-cos-metadata-directive": self._sent_status,
                     },
                     patience=self.patience(),
                 )
@@ -234,17 +229,9 @@ class ObjectCopy(MultipartJob[dict[str, Any]]):
 
     def _create_options(self) -> dict[str, Any]:
         """What the new object is to have: the source's metadata, unless it is replaced."""
-        given = super()._create_options()
-        if self._status == "Replaced":
-            return given
-        carried: dict[str, Any] = {
-            keyword: self._head[header]
-            for keyword, header in _CARRIED.items()
-            if header in self._head
-        }
-        if metadata := user_metadata(self._head):
-            carried["Metadata"] = metadata
-        return {**carried, **given}
+        accepts = CREATE_MULTIPART_UPLOAD.accepts
+        given = {name: value for name, value in self._sent.items() if name in accepts}
+        return given if self._sent_status == "Replaced" else {**carried(self._head), **given}
 
     def _identity(self, session: Session) -> Facts:
         return {
@@ -255,6 +242,59 @@ class ObjectCopy(MultipartJob[dict[str, Any]]):
             "from": session.endpoints.copy_source(self._source),
             "status": self._status,
         }
+
+
+async def look_at_source(
+    client: Operator,
+    bucket: str,
+    source: CopySource,
+    options: Mapping[str, Any],
+    patience: Patience | None = None,
+) -> Mapping[str, Any]:
+    """Return the source's headers; conditions on the source are met, or raise here."""
+    session = await client._ready()
+    target = session.endpoints.source(source)
+    looked = {
+        name.removeprefix(_SOURCE): value
+        for name, value in options.items()
+        if name.startswith(_SOURCE)
+    }
+    if version := source.get("VersionId"):
+        looked["VersionId"] = version
+    head: Any = await client._invoke(
+        HEAD_OBJECT, looked, Bucket=bucket, Key=source["Key"], patience=patience, target=target
+    )
+    return head  # type: ignore[no-any-return]
+
+
+def carried(head: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a copy takes along of its source, as keywords."""
+    headers = {keyword: head[header] for keyword, header in _CARRIED.items() if header in head}
+    metadata = user_metadata(head)
+    return {**headers, "Metadata": metadata} if metadata else headers
+
+
+async def resealed(
+    coding: Coding,
+    key: str,
+    source: CopySource,
+    status: Literal["Copy", "Replaced"],
+    head: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the keywords of a copy that replaces what tells how the object is coded."""
+    kept = carried(head) if status == "Copy" else {}
+    metadata = (options if status == "Replaced" else kept).get("Metadata") or {}
+    renamed = await coding.renamed(source["Key"], _texts(head), key, metadata)
+    given = {**kept, **options}
+    given.pop("Metadata", None)
+    if renamed:
+        given["Metadata"] = renamed
+    return {"CopySourceIfMatch": head["ETag"], **given} if "ETag" in head else given
+
+
+def _texts(head: Mapping[str, Any]) -> dict[str, str]:
+    return {name: value for name, value in head.items() if isinstance(value, str)}
 
 
 def _without_conditions(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -277,7 +277,7 @@ class DirectoryOperations(TransferOperations):
         """Delete what was copied, unless it is another object by now."""
         seen = job._seen
         try:
-            now = Seen(await job._look(session))
+            now = Seen(await job._look())
         except NotFoundError:
             return
         if (now.etag, now.version, now.size) != (seen.etag, seen.version, seen.size):

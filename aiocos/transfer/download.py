@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from aiocos.encoding.digest import md5_of_etag
 from aiocos.encoding.headers import number
@@ -32,6 +32,8 @@ from aiocos.operations.objects import GET_OBJECT, HEAD_OBJECT
 from aiocos.operations.options import Conditions
 from aiocos.request import Request
 from aiocos.session import Session
+from aiocos.transfer.coded import CodedSpan
+from aiocos.transfer.coding import Codec
 from aiocos.transfer.job import Job, Operator, Terms
 from aiocos.transfer.journal import Facts, Journal
 from aiocos.transfer.plan import Part, Plan, download_plan, whole
@@ -51,23 +53,36 @@ _log: Final = logging.getLogger("aiocos")
 class Seen:
     """The object that is downloaded: what tells it from every other."""
 
-    def __init__(self, head: Mapping[str, str]) -> None:
+    def __init__(self, head: Mapping[str, str], codec: Codec | None = None) -> None:
         size = number(head.get("Content-Length", ""))
         if size is None:
             raise ResponseParseError("the answer to a HEAD has no Content-Length")
-        self.size = size
+        self.codec = codec
+        self.wire_size = size
+        self.size = size if codec is None else codec.size(size)
+        """Of the file."""
         self.etag = head.get("ETag")
         version = head.get("x-cos-version-id")
         self.version = None if version == "null" else version
         self.crc64 = number(head.get("x-cos-hash-crc64ecma", ""))
         is_opaque = any(name.startswith("x-cos-server-side-encryption") for name in head)
         is_appended = head.get("x-cos-object-type") == "appendable"
-        self.md5 = None if is_opaque or is_appended else md5_of_etag(self.etag or "")
+        is_opaque |= codec is not None or is_appended
+        self.md5 = None if is_opaque else md5_of_etag(self.etag or "")
 
     def facts(self) -> Facts:
         """Return it as a journal has it."""
         crc = None if self.crc64 is None else str(self.crc64)
-        return {"etag": self.etag, "version": self.version, "size": self.size, "crc64": crc}
+        facts = {"etag": self.etag, "version": self.version, "size": self.wire_size, "crc64": crc}
+        return facts if self.codec is None else {**facts, "coding": self.codec.name}
+
+
+class Got(NamedTuple):
+    """A part that was received, and what it became on disk."""
+
+    wire: Sent
+    crc64: int
+    """Of what is on disk."""
 
 
 class FileDownload(Job[dict[str, Any]]):
@@ -115,7 +130,7 @@ class FileDownload(Job[dict[str, Any]]):
         self._seen: Seen
         self._file: PartFile
         self._session: Session
-        self._got: dict[int, Sent] = {}
+        self._got: dict[int, Got] = {}
 
     async def _run(self, session: Session) -> dict[str, Any]:
         self._session = session
@@ -129,9 +144,11 @@ class FileDownload(Job[dict[str, Any]]):
             return await self._once(session)
 
     async def _once(self, session: Session) -> dict[str, Any]:
-        head = self._known or await self._look()
-        self._seen = seen = Seen(head)
-        self.progress.consumed, self.progress.total = 0, seen.size
+        coding = self.client.coding
+        head = await self._look() if coding or self._known is None else self._known
+        codec = None if coding is None else await coding.open(self.key, head)
+        self._seen = seen = Seen(head, codec)
+        self.progress.consumed, self.progress.total = 0, seen.wire_size
         self.progress.tell("started")
         is_one = seen.size <= max(self.config.single_mib * MIB, self._part_size)
         if is_one or seen.etag is None:
@@ -164,9 +181,10 @@ class FileDownload(Job[dict[str, Any]]):
         try:
             if await self._is_there(journal, identity):
                 keep = False
-                self.progress.consumed = plan.size
-                self.progress.tell("verified", verified="crc64")
-                return "crc64"
+                self.progress.consumed = self._seen.wire_size
+                verified = self._proof
+                self.progress.tell("verified", verified=verified)
+                return verified
             plan = await self._begin(plan, journal, identity)
             await self.drain((part for part in plan if part.number not in self._got), self._fetch)
             verified = await self._prove(plan)
@@ -183,13 +201,25 @@ class FileDownload(Job[dict[str, Any]]):
 
     async def _is_there(self, journal: Journal | None, identity: Facts) -> bool:
         """Whether an earlier attempt gave the file its name, and ended before it said so."""
-        if journal is None or journal.header is None or self._seen.crc64 is None:
+        seen = self._seen
+        if journal is None or journal.header is None or seen.crc64 is None:
             return False
-        header = {**identity, "object": self._seen.facts()}
+        header = {**identity, "object": seen.facts()}
         is_same = all(journal.header.get(name) == value for name, value in header.items())
         if not is_same or await self._file.length():
             return False
-        return await self._file.published_crc64(self._seen.size) == self._seen.crc64
+        expected = seen.crc64 if seen.codec is None else await self._told_crc64(journal)
+        return await self._file.published_crc64(seen.size) == expected
+
+    async def _told_crc64(self, journal: Journal) -> int | None:
+        """Return the CRC-64 that the file must have by its journal; None: it does not say."""
+        try:
+            plan = self._plan_of(journal.header or {})
+            recorded = await journal.looked_through(partial(_recorded, journal.facts))
+            parts = [Sent(part.size, "", recorded[part.number][0]) for part in plan]
+        except (KeyError, TypeError, ValueError):
+            return None
+        return await journal.looked_through(partial(combined, parts))
 
     async def _begin(self, plan: Plan, journal: Journal | None, identity: Facts) -> Plan:
         """Go on with what is on disk, as far as the journal knows and its checksums prove."""
@@ -214,9 +244,7 @@ class FileDownload(Job[dict[str, Any]]):
             await journal.set_aside("the object is another one now", kept=False)
             return None
         try:
-            if type(part_size) is not int or part_size < MIB:
-                raise ValueError("no part size")  # noqa: TRY301 - as every other fault of it
-            plan = Plan(self._seen.size, part_size, max(1, -(-self._seen.size // part_size)))
+            plan = self._plan_of({"part_size": part_size})
             recorded = await journal.looked_through(partial(_recorded, journal.facts))
             parts = [plan.part(number) for number in recorded if 1 <= number <= plan.count]
         except (KeyError, TypeError, ValueError):
@@ -225,19 +253,33 @@ class FileDownload(Job[dict[str, Any]]):
         if await self._file.length() != plan.size:
             return None
         for part in parts:
-            if await self._file.crc64(part) == recorded[part.number]:
-                self._got[part.number] = Sent(part.size, "", recorded[part.number])
-                self.progress.advance(part.size)
+            on_disk, received = recorded[part.number]
+            if await self._file.crc64(part) == on_disk:
+                size = self._span(part).size
+                self._got[part.number] = Got(Sent(size, "", received), on_disk)
+                self.progress.advance(size)
         return plan
+
+    def _plan_of(self, header: Facts) -> Plan:
+        """Return the plan that a journal was made for.
+
+        Raises:
+            ValueError: it cannot be right.
+        """
+        part_size, size = header["part_size"], self._seen.size
+        step = 1 if self._seen.codec is None else self._seen.codec.step
+        if type(part_size) is not int or part_size < MIB or part_size % step:
+            raise ValueError("no part size")
+        return Plan(size, part_size, max(1, -(-size // part_size)))
 
     # -- one part ------------------------------------------------------------
 
     async def _fetch(self, lap: Lap[Part]) -> None:
         """Bring one part, from where it broke off if it does."""
         part, session = lap.item, self._session
-        span = self._file.span(part, self.progress)
-        request = self._request(part, lap)
-        receive = partial(self._receive, request, part, span)
+        span = self._span(part)
+        request = self._request(span, lap)
+        receive = partial(self._receive, request, span)
         async with self.share.slot(PIECE):
             while True:
                 before = span.received
@@ -253,12 +295,22 @@ class FileDownload(Job[dict[str, Any]]):
                     raise ObjectChangedError(
                         f"{self.key!r} was replaced while it was being downloaded"
                     ) from error
-        self._got[part.number] = Sent(part.size, "", span.crc64)
+        self._got[part.number] = Got(Sent(span.size, "", span.crc64), span.disk_crc64)
         if self.journal is not None:
-            await self.journal.record({"part": part.number, "crc64": str(span.crc64)})
+            fact = {"part": part.number, "crc64": str(span.disk_crc64)}
+            coded = {} if self._seen.codec is None else {"received": str(span.crc64)}
+            await self.journal.record({**fact, **coded})
         self.progress.tell("part", part=part.number, size=part.size)
 
-    def _request(self, part: Part, lap: Lap[Part]) -> Request:
+    def _span(self, part: Part) -> Span:
+        """Return where the bytes of one part come from, and where they go."""
+        seen, file, progress = self._seen, self._file, self.progress
+        if seen.codec is None:
+            return Span(file, part.offset, part.size, progress)
+        is_last = part.offset + part.size == seen.size
+        return CodedSpan(file, part, progress, seen.codec, seen.wire_size if is_last else None)
+
+    def _request(self, span: Span, lap: Lap[Part]) -> Request:
         seen = self._seen
         options = self.picked(GET_OBJECT.accepts)
         for name in Conditions.__annotations__:
@@ -269,12 +321,12 @@ class FileDownload(Job[dict[str, Any]]):
             options["VersionId"] = seen.version
         client = self.client
         request = client._request(self._session, GET_OBJECT, options, self.bucket, self.key)
-        if part.size < seen.size:
-            _ask_for(request, part.offset, part.offset + part.size - 1)
+        if span.size < seen.wire_size:
+            _ask_for(request, span.offset, span.last)
         request.patience = self.patience(lap)
         return request
 
-    async def _receive(self, request: Request, part: Part, span: Span, exchange: Exchange) -> None:
+    async def _receive(self, request: Request, span: Span, exchange: Exchange) -> None:
         """Check that an answer holds the bytes asked for, then write them."""
         self._check(request, span, exchange)
         gate = self.share.send if self.share.is_limited else None
@@ -284,8 +336,8 @@ class FileDownload(Job[dict[str, Any]]):
             span.restart()
             raise
         finally:
-            if span.left < self._seen.size and span.left:
-                _ask_for(request, span.offset, part.offset + part.size - 1)
+            if span.left < self._seen.wire_size and span.left:
+                _ask_for(request, span.offset, span.last)
 
     def _check(self, request: Request, span: Span, exchange: Exchange) -> None:
         headers, seen = exchange.headers, self._seen
@@ -293,18 +345,18 @@ class FileDownload(Job[dict[str, Any]]):
         if seen.etag is not None and headers.get("ETag", seen.etag) != seen.etag:
             raise ObjectChangedError(f"{self.key!r} was replaced while it was being downloaded")
         if (asked := request.headers.get("Range")) is None:
-            expected = {str(seen.size), None}
+            expected = {str(seen.wire_size), None}
             if exchange.status != 200 or headers.get("Content-Length") not in expected:
                 raise IntegrityError(
-                    f"asked for {seen.size} bytes, but the answer (HTTP {exchange.status}) has "
-                    f"{headers.get('Content-Length')}"
+                    f"asked for {seen.wire_size} bytes, but the answer (HTTP {exchange.status}) "
+                    f"has {headers.get('Content-Length')}"
                 )
             return
         told = headers.get("Content-Range", "")
-        last = span.offset + span.left - 1
-        if exchange.status != 206 or told != f"bytes {span.offset}-{last}/{seen.size}":
+        expected_range = f"bytes {span.offset}-{span.last}/{seen.wire_size}"
+        if exchange.status != 206 or told != expected_range:
             raise IntegrityError(
-                f"asked for {asked} of {seen.size}, but the answer (HTTP {exchange.status}, "
+                f"asked for {asked} of {seen.wire_size}, but the answer (HTTP {exchange.status}, "
                 f"Content-Range {told!r}) is not that: something on the way ignores ranges"
             )
 
@@ -313,9 +365,11 @@ class FileDownload(Job[dict[str, Any]]):
     async def _prove(self, plan: Plan) -> str:
         """Compare what was received with what COS says it has; return by what."""
         seen = self._seen
-        parts = [self._got[part.number] for part in plan]
+        got = [self._got[part.number] for part in plan]
         loop = asyncio.get_running_loop()
-        received = await loop.run_in_executor(self._session.executor, combined, parts)
+        received = await loop.run_in_executor(
+            self._session.executor, combined, [part.wire for part in got]
+        )
         if seen.crc64 is not None and seen.crc64 != received:
             raise IntegrityError(
                 f"{self.key!r}: received CRC-64 {received}, but COS has {seen.crc64}: bytes were "
@@ -323,15 +377,21 @@ class FileDownload(Job[dict[str, Any]]):
             )
         if self._reads_back:
             on_disk = await self._file.crc64(Part(1, 0, seen.size))
-            if on_disk != received:
+            written = [Sent(part.size, "", self._got[part.number].crc64) for part in plan]
+            if on_disk != await loop.run_in_executor(self._session.executor, combined, written):
                 raise IntegrityError(f"{self._file.path} does not hold what was written to it")
-        if seen.crc64 is not None:
-            return "crc64"
-        if seen.md5 is None:
-            return "size"
+        if seen.md5 is None or self._proof != "size":
+            return self._proof
         if (md5 := await self._file.md5(seen.size)) != seen.md5:
             raise IntegrityError(f"{self.key!r}: received MD5 {md5}, but the ETag is {seen.etag}")
         return "md5"
+
+    @property
+    def _proof(self) -> str:
+        """By what a file is proven that was received whole."""
+        if self._seen.codec is not None and self._seen.codec.proves:
+            return "aead"
+        return "size" if self._seen.crc64 is None else "crc64"
 
     def _identity(self, session: Session) -> Facts:
         return {
@@ -343,9 +403,12 @@ class FileDownload(Job[dict[str, Any]]):
         }
 
 
-def _recorded(facts: Iterable[Facts]) -> dict[int, int]:
-    """Return the parts that a journal tells of, each with its CRC-64."""
-    return {fact["part"]: int(fact["crc64"]) for fact in facts}
+def _recorded(facts: Iterable[Facts]) -> dict[int, tuple[int, int]]:
+    """Return the parts that a journal tells of, with CRC-64 on disk and as it was received."""
+    return {
+        fact["part"]: (int(fact["crc64"]), int(fact.get("received", fact["crc64"])))
+        for fact in facts
+    }
 
 
 def _ask_for(request: Request, first: int, last: int) -> None:

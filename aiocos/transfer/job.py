@@ -32,6 +32,7 @@ from aiocos.operations.multipart import MultipartOperations
 from aiocos.operations.spec import Operation, unknown_keyword
 from aiocos.request import Patience
 from aiocos.session import Session
+from aiocos.transfer.coding import Coding
 from aiocos.transfer.journal import Facts, Journal, WhenLocked, place_of
 from aiocos.transfer.limits import Priority
 from aiocos.transfer.manager import TransferManager
@@ -56,6 +57,8 @@ class Operator(MultipartOperations, CopyOperations):
 
     transfers: TransferManager
     """The limits that this client's transfers share."""
+    coding: Coding | None = None
+    """What objects are coded with, where COS keeps other bytes than the caller's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -95,6 +95,7 @@ class MultipartJob(Job[R], Generic[R]):
             raise
 
     async def _begin(self, journal: Journal | None, *, was_lost: bool) -> None:
+        facts = await self._prepare()
         created = await self.client._create(
             self.bucket, self.key, self._create_options(), self.patience()
         )
@@ -103,7 +104,7 @@ class MultipartJob(Job[R], Generic[R]):
         if journal is not None:
             orphans = {"possible_orphans": self.possible_orphans} if self.possible_orphans else {}
             self.is_given_up = True  # as long as nobody else could find it
-            await journal.record({"upload_id": self.upload_id, **orphans})
+            await journal.record({"upload_id": self.upload_id, **orphans, **facts})
             self.is_given_up = False
 
     async def _from_journal(
@@ -125,7 +126,8 @@ class MultipartJob(Job[R], Generic[R]):
         except (KeyError, TypeError, ValueError, CosException):
             await journal.set_aside("it makes no sense")
             return None
-        if upload_id is None:
+        if upload_id is None or not await self._can_go_on(journal.facts):
+            await self.forget(journal, header)
             return None
         self._reset()
         try:
@@ -144,6 +146,14 @@ class MultipartJob(Job[R], Generic[R]):
         self.progress.consumed = sum(sent.size for sent in self.sent.values())
         self.progress.tell("resumed")
         return plan
+
+    async def _prepare(self) -> Facts:
+        """Do what comes before a new upload; return what going on with it takes to know."""
+        return {}
+
+    async def _can_go_on(self, facts: Iterable[Facts]) -> bool:
+        """Whether the parts still missing can be made as those that are there were."""
+        return True
 
     async def forget(self, journal: Journal, header: Facts) -> None:
         """Give up an upload of bytes that are no longer wanted, if it is this journal's own."""

@@ -50,13 +50,20 @@ def whole(size: int) -> Plan:
     return Plan(size, size, 1)
 
 
-def upload_plan(size: int, part_size: int) -> Plan:
-    """Plan an upload or a copy: larger parts where 10,000 of this size would not do."""
+def upload_plan(size: int, part_size: int, step: int = 1) -> Plan:
+    """Plan an upload or a copy: larger parts where 10,000 of this size would not do.
+
+    Every part begins at a multiple of ``step``; where that is not 1, ``part_size`` grows to one.
+    """
+    part_size = -(-part_size // step) * step
     count = max(1, -(-size // part_size))
     if count > MAX_PARTS:
         count, part_size = MAX_PARTS, size // MAX_PARTS
         if size - (count - 1) * part_size > MAX_PUT_BYTES:
             part_size = -(-size // MAX_PARTS)  # the last part cannot take the whole remainder
+        if step > 1:
+            part_size = -(-part_size // step) * step
+            count = -(-size // part_size)
     plan = Plan(size, part_size, count)
     if max(plan.part(1).size, plan.part(count).size) > MAX_PUT_BYTES:
         raise ParameterError(

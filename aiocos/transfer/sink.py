@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from aiocos import files
-from aiocos.encoding.digest import crc64
+from aiocos.encoding.digest import Bytes, crc64
 from aiocos.offload import Tempo, in_thread
 from aiocos.transfer.journal import WhenLocked, locked
 from aiocos.transfer.plan import Part
@@ -73,9 +73,18 @@ class PartFile:
         """Empty the file and set room for ``size`` bytes aside: a full disk is known now."""
         await self._in_thread(_reserve, self.file, size)
 
-    def span(self, part: Part, progress: Progress) -> Span:
-        """Return where the bytes of one part go."""
-        return Span(self, part, progress)
+    def write(self, piece: Bytes, offset: int) -> None:
+        """Write all of it; blocks."""
+        left = memoryview(piece)
+        while left:
+            try:
+                written = os.pwrite(self.file, left, offset)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(self.path)) from error
+            if not written:
+                raise OSError(errno.EIO, "the disk takes no more bytes", str(self.path))
+            left = left[written:]
+            offset += written
 
     async def crc64(self, part: Part) -> int:
         """Return the CRC-64 of what is on disk."""
@@ -119,22 +128,35 @@ class PartFile:
 class Span:
     """Takes the bytes of one part, in order."""
 
-    def __init__(self, owner: PartFile, part: Part, progress: Progress) -> None:
+    def __init__(self, owner: PartFile, first: int, size: int, progress: Progress) -> None:
+        """Where in the object its bytes are, which is where in the file they go."""
         self._owner = owner
-        self._part = part
+        self._first = first
+        self.size = size
         self._progress = progress
         self.received = 0
         self.crc64 = 0
+        """Of what was received."""
 
     @property
     def left(self) -> int:
         """Bytes that are still to come."""
-        return self._part.size - self.received
+        return self.size - self.received
 
     @property
     def offset(self) -> int:
         """Where in the object the next byte is from."""
-        return self._part.offset + self.received
+        return self._first + self.received
+
+    @property
+    def last(self) -> int:
+        """Where in the object the last byte is from."""
+        return self._first + self.size - 1
+
+    @property
+    def disk_crc64(self) -> int:
+        """Of what was written."""
+        return self.crc64
 
     def restart(self) -> None:
         """Forget what was received: it cannot be trusted."""
@@ -145,7 +167,7 @@ class Span:
         """Write bytes, in a thread where the disk is slow; None: it is done."""
         owner = self._owner
         crc = crc64(piece, self.crc64)
-        write = partial(_write, owner, piece, self.offset)
+        write = partial(self._put, piece)
         if owner.tempo.is_slow:
             loop = asyncio.get_running_loop()
             writing = loop.run_in_executor(owner.executor, owner.tempo.timed, write)
@@ -158,8 +180,12 @@ class Span:
     def take_now(self, piece: memoryview) -> None:
         """Write bytes, in the thread that this is called in."""
         crc = crc64(piece, self.crc64)
-        _write(self._owner, piece, self.offset)
+        self._put(piece)
         self._advance(len(piece), crc)
+
+    def _put(self, piece: memoryview) -> None:
+        """Write what was received; blocks."""
+        self._owner.write(piece, self.offset)
 
     def _written(self, size: int, crc: int, writing: asyncio.Future[None]) -> None:
         if not writing.cancelled() and writing.exception() is None:
@@ -169,18 +195,6 @@ class Span:
         self.received += size
         self.crc64 = crc
         self._progress.advance(size)
-
-
-def _write(owner: PartFile, piece: memoryview, offset: int) -> None:
-    while piece:
-        try:
-            written = os.pwrite(owner.file, piece, offset)
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(owner.path)) from error
-        if not written:
-            raise OSError(errno.EIO, "the disk takes no more bytes", str(owner.path))
-        piece = piece[written:]
-        offset += written
 
 
 def _reserve(file: int, size: int) -> None:

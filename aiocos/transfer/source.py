@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import os
 import stat
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -23,7 +23,7 @@ from aiocos.offload import FileWork
 from aiocos.transfer.limits import Share
 from aiocos.transfer.plan import Part
 from aiocos.transfer.progress import Progress
-from aiocos.units import MIB, PIECE
+from aiocos.units import PIECE
 
 _YIELD_EVERY: Final = 16
 """Pieces between two looks at the rest of the event loop, where a socket never fills."""
@@ -50,8 +50,13 @@ class SourceFile:
         self.path = path
         self.identity = identity
         self.work = FileWork(executor)
-        self._executor = executor
+        self.executor = executor
         self.file = file
+
+    step = PIECE
+    """How many bytes are read at a time."""
+    reader: Callable[[int, int], bytes] | None = None
+    """Reads what travels, where it is not what the file holds."""
 
     @classmethod
     async def open(
@@ -78,8 +83,12 @@ class SourceFile:
 
     @property
     def size(self) -> int:
-        """In bytes, when the upload began."""
+        """Of what travels, in bytes, when the upload began."""
         return self.identity.size
+
+    def pread(self, size: int, offset: int) -> bytes:
+        """Return up to ``size`` bytes of what travels; blocks."""
+        return os.pread(self.file, size, offset)
 
     def check(self) -> None:
         """Raise if the file is no longer what it was.
@@ -95,7 +104,7 @@ class SourceFile:
 
     async def read(self, size: int, offset: int) -> bytes:
         """Return some of ``size`` bytes, at least one."""
-        piece = await self.work.run(os.pread, self.file, size, offset)
+        piece = await self.work.run(self.pread, size, offset)
         if not piece:
             self.check_read(0)
         return piece
@@ -108,7 +117,7 @@ class SourceFile:
         """
         self.check()
         if not size:
-            raise SourceChangedError(f"{self.path} ends before its {self.size} bytes")
+            raise SourceChangedError(f"{self.path} ends before its {self.identity.size} bytes")
 
     async def digests(self, part: Part) -> tuple[str, int]:
         """Read a part and return its MD5, in hex, and its CRC-64."""
@@ -116,10 +125,10 @@ class SourceFile:
         loop = asyncio.get_running_loop()
         offset, end = part.offset, part.offset + part.size
         while offset < end:
-            piece = await self.read(min(MIB, end - offset), offset)
+            piece = await self.read(min(4 * self.step, end - offset), offset)
             offset += len(piece)
             crc = crc64(piece, crc)
-            await loop.run_in_executor(self._executor, md5.update, piece)
+            await loop.run_in_executor(self.executor, md5.update, piece)
         self.check()
         return md5.hexdigest(), crc
 
@@ -187,7 +196,7 @@ class FilePart(PartBody):
             source.check()
         turns = 0
         while offset < end:
-            piece = await source.read(min(PIECE, end - offset), offset)
+            piece = await source.read(min(source.step, end - offset), offset)
             offset += len(piece)
             if offset >= end:
                 source.check()
@@ -204,7 +213,14 @@ class FilePart(PartBody):
         self._restart()
         source, part = self._source, self._part
         return FileSpan(
-            source.file, source.work, part.offset, part.size, self._count, source.check_read
+            source.file,
+            source.work,
+            part.offset,
+            part.size,
+            self._count,
+            source.check_read,
+            source.reader,
+            source.step,
         )
 
     async def md5(self, executor: Executor) -> bytes:

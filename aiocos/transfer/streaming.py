@@ -19,14 +19,16 @@ from aiocos.errors import IntegrityError, ParameterError
 from aiocos.operations.checks import MAX_PARTS, MAX_PUT_BYTES, whole_number
 from aiocos.operations.objects import PUT_OBJECT
 from aiocos.session import Session
+from aiocos.transfer.coded import CodedPart
+from aiocos.transfer.coding import Codec
+from aiocos.transfer.content import ContentUpload
 from aiocos.transfer.job import Operator, Terms
-from aiocos.transfer.multipart import MultipartJob
 from aiocos.transfer.plan import Part
 from aiocos.transfer.progress import Progress, ProgressCallback
-from aiocos.transfer.source import MemoryPart
+from aiocos.transfer.source import MemoryPart, PartBody
 from aiocos.transfer.upload import part_bytes
 from aiocos.transfer.workers import Lap
-from aiocos.units import KIB, PIECE
+from aiocos.units import KIB, MIB, PIECE
 
 _DOUBLE_FROM: Final = 4000
 _DOUBLE_EVERY: Final = 1000
@@ -38,8 +40,11 @@ class HeldPart(NamedTuple):
     """A part that was read, and the memory that it holds until COS has it."""
 
     number: int
+    offset: int
     pieces: list[bytes]
     memory: AsyncExitStack
+    is_last: bool
+    """Whether it is known that nothing follows."""
 
     @property
     def size(self) -> int:
@@ -59,7 +64,7 @@ def growing_size(base: int, number: int) -> int:
     return min(base << doublings, MAX_PUT_BYTES)
 
 
-class StreamUpload(MultipartJob[dict[str, Any]]):
+class StreamUpload(ContentUpload[dict[str, Any]]):
     """``upload_stream``."""
 
     operation = "upload"
@@ -96,9 +101,21 @@ class StreamUpload(MultipartJob[dict[str, Any]]):
         self._body = as_body(Body, size=size)
         self._part_size = part_bytes(PartSize, self.config.stream_part_mib)
         if self._body.size is not None:
-            self._part_size = max(self._part_size, -(-self._body.size // MAX_PARTS))
+            # Whole MiB: what codes the stream begins every part with a step.
+            needed = -(-self._body.size // MAX_PARTS // MIB) * MIB
+            self._part_size = max(self._part_size, needed)
         self._enable_md5 = EnableMD5
         self._read_bytes = 0
+        self._size = self._body.size
+        self._codec: Codec | None = None
+        self._is_ended = False
+
+    def _code_by(self, codec: Codec) -> None:
+        self._codec = codec
+
+    @property
+    def _content_size(self) -> int | None:
+        return self._size
 
     async def _run(self, session: Session) -> dict[str, Any]:
         self._reset()
@@ -123,11 +140,18 @@ class StreamUpload(MultipartJob[dict[str, Any]]):
         async with first.memory, self.share.slot(0):
             self._check_promise()
             self.progress.total = first.size
+            self._size = first.size
+            await self._prepare()
             lap = Lap(first, 0)
-            body = MemoryPart(first.pieces, self.progress, self.share)
+            body = self._part_body(first)
             result: dict[str, Any] = {
                 **await self.client._put(
-                    self.bucket, body, self.key, self.options, self._enable_md5, self.patience(lap)
+                    self.bucket,
+                    body,
+                    self.key,
+                    self._put_options(),
+                    self._enable_md5,
+                    self.patience(lap),
                 )
             }
         self.progress.tell("verified", verified=result["verified"])
@@ -139,7 +163,7 @@ class StreamUpload(MultipartJob[dict[str, Any]]):
         try:
             async with aclosing(_chained(first, rest)) as parts:
                 await self.drain(parts, self._send)
-            return await self.complete(session, self._read_bytes)
+            return await self.complete(session, self._sent_bytes)
         except BaseException as error:
             await first.memory.aclose()
             await self.give_up(error)
@@ -158,8 +182,10 @@ class StreamUpload(MultipartJob[dict[str, Any]]):
                 self.progress.total = max(self.progress.total, self._read_bytes)
                 if self._body.size is not None and self._read_bytes > self._body.size:
                     raise IntegrityError(f"Body gave more than its {self._body.size} bytes")
-                if not pieces and number > 1:
+                # What is coded has a mark at its end, which the part before may not have got.
+                if not pieces and number > 1 and (self._codec is None or self._is_ended):
                     break
+                self._is_ended = cutter.is_over or self._read_bytes == self._body.size
                 if number > MAX_PARTS:
                     raise ParameterError(
                         f"the stream is longer than {MAX_PARTS} parts can hold, which were "
@@ -168,7 +194,8 @@ class StreamUpload(MultipartJob[dict[str, Any]]):
                 # Whoever still knows the part, a worker that waits for the next one, holds nothing.
                 stack.callback(pieces.clear)
                 memory = stack.pop_all()
-            yield HeldPart(number, pieces, memory)
+            offset = self._read_bytes - sum(map(len, pieces))
+            yield HeldPart(number, offset, pieces, memory, self._is_ended)
         self._check_promise()
 
     def _check_promise(self) -> None:
@@ -179,9 +206,21 @@ class StreamUpload(MultipartJob[dict[str, Any]]):
     async def _send(self, lap: Lap[HeldPart]) -> None:
         held = lap.item
         async with held.memory, self.share.slot(0):
-            body = MemoryPart(held.pieces, self.progress, self.share)
+            body = self._part_body(held)
             sent = await self.send_part(lap, held.number, body, enable_md5=self._enable_md5)
             await self.done(Part(held.number, 0, held.size), sent)
+
+    def _part_body(self, held: HeldPart) -> PartBody:
+        if self._codec is None:
+            return MemoryPart(held.pieces, self.progress, self.share)
+        place = held.offset, held.is_last
+        return CodedPart(held.pieces, self._codec, place, self.progress, self.share)
+
+    @property
+    def _sent_bytes(self) -> int:
+        if self._codec is None:
+            return self._read_bytes
+        return sum(sent.size for sent in self.sent.values())
 
 
 class _Cutter:

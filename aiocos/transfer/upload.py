@@ -10,7 +10,6 @@ import mimetypes
 import os
 from base64 import b64encode
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, Final
 
 from aiocos.encoding.urls import key_path
@@ -20,10 +19,12 @@ from aiocos.operations.objects import PUT_OBJECT
 from aiocos.operations.options import BodyChecks, RequestLimits
 from aiocos.operations.results import ListedPart
 from aiocos.session import Session
+from aiocos.transfer.coded import CodedFile
+from aiocos.transfer.coding import Codec
+from aiocos.transfer.content import ContentUpload
 from aiocos.transfer.job import Operator, Terms
 from aiocos.transfer.journal import Facts, Journal, digest_of
-from aiocos.transfer.multipart import MultipartJob
-from aiocos.transfer.plan import Part, upload_plan, whole
+from aiocos.transfer.plan import Part, Plan, upload_plan, whole
 from aiocos.transfer.progress import ProgressCallback
 from aiocos.transfer.sent import Sent
 from aiocos.transfer.source import FilePart, SourceFile
@@ -36,7 +37,7 @@ HELD: Final = 2 * PIECE
 _NOT_SHAPING: Final = frozenset({*BodyChecks.__annotations__, *RequestLimits.__annotations__})
 
 
-class FileUpload(MultipartJob[dict[str, Any]]):
+class FileUpload(ContentUpload[dict[str, Any]]):
     """``upload_file``."""
 
     operation = "upload"
@@ -78,7 +79,9 @@ class FileUpload(MultipartJob[dict[str, Any]]):
         )
         try:
             await self._check_promises(source)
-            self.progress.consumed, self.progress.total = 0, source.size
+            coding = self.client.coding
+            size = source.size if coding is None else coding.codec.wire_size(source.size)
+            self.progress.consumed, self.progress.total = 0, size
             self.progress.tell("started")
             identity = self._identity(session, source)
             is_one = source.size <= max(self.config.single_mib * MIB, self._part_size)
@@ -107,12 +110,19 @@ class FileUpload(MultipartJob[dict[str, Any]]):
                 raise ParameterError("ContentMD5 is not the MD5 of the file")
 
     async def _in_one(self, source: SourceFile) -> dict[str, Any]:
+        await self._prepare()
+        source = self._source
         lap = Lap(whole(source.size).part(1), 0)
         body = FilePart(source, lap.item, self.progress, self.share)
         async with self.share.slot(HELD):
             result: dict[str, Any] = {
                 **await self.client._put(
-                    self.bucket, body, self.key, self.options, self._enable_md5, self.patience(lap)
+                    self.bucket,
+                    body,
+                    self.key,
+                    self._put_options(),
+                    self._enable_md5,
+                    self.patience(lap),
                 )
             }
         self.progress.tell("verified", verified=result["verified"])
@@ -122,21 +132,33 @@ class FileUpload(MultipartJob[dict[str, Any]]):
         self, session: Session, source: SourceFile, journal: Journal | None, identity: Facts
     ) -> dict[str, Any]:
         header = {
-            **identity,
+            **self._state(identity),
             "source": source.identity._asdict(),
             "options": digest_of({k: v for k, v in self.options.items() if k not in _NOT_SHAPING}),
         }
         self._reset()
         try:
-            plan = await self.open_upload(
-                journal, header, partial(upload_plan, source.size), self._part_size
-            )
+            plan = await self.open_upload(journal, header, self._plan, self._part_size)
             await self.drain(self.missing(plan), self._send)
             source.check()
-            return await self.complete(session, source.size)
+            return await self.complete(session, plan.size)
         except BaseException as error:
             await self.give_up(error)
             raise
+
+    def _plan(self, part_size: int) -> Plan:
+        """Plan parts of this size; coded ones begin with a step."""
+        coding, size = self.client.coding, self._source.identity.size
+        if coding is None:
+            return upload_plan(size, part_size)
+        return upload_plan(coding.codec.wire_size(size), part_size, coding.codec.wire_step)
+
+    def _code_by(self, codec: Codec) -> None:
+        self._source = CodedFile(self._source, codec)
+
+    @property
+    def _content_size(self) -> int | None:
+        return self._source.identity.size
 
     async def _send(self, lap: Lap[Part]) -> None:
         """Send one part."""
@@ -153,7 +175,7 @@ class FileUpload(MultipartJob[dict[str, Any]]):
         return Sent(part.size, etag, crc) if etag.strip('"').lower() == md5 else None
 
     async def _recount(self) -> int | None:
-        _, crc = await self._source.digests(Part(1, 0, self._source.size))
+        _, crc = await self._source.digests(whole(self._source.size).part(1))
         return crc
 
     def _identity(self, session: Session, source: SourceFile) -> Facts:

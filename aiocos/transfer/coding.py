@@ -1,0 +1,102 @@
+"""What objects are when COS keeps other bytes than the caller's: encrypted ones.
+
+A ``Codec`` turns the content of one object into the bytes that travel, and back, step by step
+and in any order: each step depends on its offset alone, so parts go at once, are sent again
+and go on in another process. A ``Coding`` makes the codecs of a client.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+from aiocos.encoding.digest import Bytes
+
+STEPS_AT_ONCE = 4
+"""How many steps are coded in one go: 256 KiB, some 30 us of work."""
+
+
+class Codec(ABC):
+    """The coding of one object. Its methods may be called in any thread, and at once."""
+
+    name: ClassVar[str]
+    """Of the format; a journal tells it."""
+    step: ClassVar[int]
+    """Bytes of content that are coded together."""
+    wire_step: ClassVar[int]
+    """Bytes that a whole step is on the wire."""
+    proves: ClassVar[bool]
+    """Whether ``decode`` gives nothing but what was encoded here."""
+
+    @classmethod
+    @abstractmethod
+    def wire_size(cls, size: int) -> int:
+        """Return how many bytes ``size`` bytes of content are on the wire."""
+
+    @abstractmethod
+    def size(self, wire_size: int) -> int:
+        """Return how many bytes of content an object has.
+
+        Raises:
+            DecryptionError: it was cut.
+        """
+
+    @abstractmethod
+    def encode(self, content: Bytes, offset: int, *, is_last: bool) -> bytes:
+        """Return content as it travels.
+
+        It begins with a step and is whole steps, but for the last of the object.
+
+        Raises:
+            SourceChangedError: other content was encoded at this place before.
+        """
+
+    @abstractmethod
+    def decode(self, coded: Bytes, offset: int, *, is_last: bool) -> bytes:
+        """Return the content of whole steps, from ``offset`` in the content on.
+
+        Raises:
+            DecryptionError: they are not what was encoded there.
+        """
+
+    def wire_range(self, first: int, last: int, wire_size: int) -> tuple[int, int, int]:
+        """Return what to ask for in order to have a range of content, both ends included.
+
+        That is the first and the last byte on the wire, and where in the content it begins.
+        """
+        begin = first // self.step
+        end = (last // self.step + 1) * self.wire_step - 1
+        return begin * self.wire_step, min(end, wire_size - 1), begin * self.step
+
+    def wire_offset(self, offset: int) -> int:
+        """Return where on the wire a step begins."""
+        return offset // self.step * self.wire_step
+
+
+class Coding(ABC):
+    """Makes codecs; what they are made from goes with the object, as user metadata."""
+
+    codec: type[Codec]
+    """Of new objects."""
+
+    @abstractmethod
+    async def begin(
+        self, key: str, metadata: Mapping[str, str], size: int | None
+    ) -> tuple[Codec, dict[str, str]]:
+        """Return the codec of a new object, and its metadata with all that reading it takes."""
+
+    @abstractmethod
+    async def open(self, key: str, headers: Mapping[str, str]) -> Codec:
+        """Return the codec of an object that is there.
+
+        Raises:
+            NotEncryptedError: it is not encrypted.
+            DecryptionError: the key is another one, or what is there was edited.
+        """
+
+    @abstractmethod
+    async def renamed(
+        self, key: str, headers: Mapping[str, str], new_key: str, metadata: Mapping[str, str]
+    ) -> dict[str, str]:
+        """Return the metadata of a copy under another name, or with other metadata."""
