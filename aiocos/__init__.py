@@ -48,6 +48,9 @@ from aiocos.retry import RetryPolicy
 if TYPE_CHECKING:
     from aiocos import types as types
     from aiocos.client import CosS3Client
+    from aiocos.crypto.client import CosEncryptionClient
+    from aiocos.crypto.envelopes import WrappedKey
+    from aiocos.crypto.keys import AESProvider, KeyProvider, RSAProvider
     from aiocos.stream import StreamBody
     from aiocos.transfer.handle import Transfer
     from aiocos.transfer.manager import TransferConfig, TransferManager
@@ -56,11 +59,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AESProvider",
     "AccessDeniedError",
     "AmbiguousResultError",
     "ClientStateError",
     "CosClientError",
     "CosConfig",
+    "CosEncryptionClient",
     "CosException",
     "CosS3Client",
     "CosServiceError",
@@ -72,12 +77,14 @@ __all__ = [
     "Failure",
     "IntegrityError",
     "JournalLockedError",
+    "KeyProvider",
     "NotEncryptedError",
     "NotFoundError",
     "NotModifiedError",
     "ObjectChangedError",
     "ParameterError",
     "PreconditionError",
+    "RSAProvider",
     "RedirectError",
     "ResponseParseError",
     "RetryPolicy",
@@ -92,18 +99,24 @@ __all__ = [
     "TransferEvent",
     "TransferManager",
     "TransportError",
+    "WrappedKey",
     "crc64",
     "user_metadata",
 ]
 
 
 _LATER = {
+    "AESProvider": "crypto.keys",
+    "CosEncryptionClient": "crypto.client",
     "CosS3Client": "client",
+    "KeyProvider": "crypto.keys",
+    "RSAProvider": "crypto.keys",
     "StreamBody": "stream",
     "Transfer": "transfer.handle",
     "TransferConfig": "transfer.manager",
     "TransferEvent": "transfer.progress",
     "TransferManager": "transfer.manager",
+    "WrappedKey": "crypto.envelopes",
 }
 
 if not TYPE_CHECKING:  # a checker would take any name for granted

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal, NoReturn, Unpack
 
 from aiocos.body import BodyLike
-from aiocos.client import CosS3Client
 from aiocos.config import CosConfig
 from aiocos.crypto.bodies import OpenedBody, SealedBody, Window
 from aiocos.crypto.coding import EnvelopeCoding, Legacy, Renamed
 from aiocos.crypto.keys import KeyProvider
+from aiocos.crypto.upkeep import KeyUpkeep
 from aiocos.crypto.uploads import OpenUploads, PartPlaces
 from aiocos.encoding.headers import number
 from aiocos.errors import ParameterError, ResponseParseError
@@ -53,7 +53,7 @@ from aiocos.transfer.manager import TransferConfig, TransferManager
 _log: Final = logging.getLogger("aiocos")
 
 
-class CosEncryptionClient(CosS3Client):
+class CosEncryptionClient(KeyUpkeep):
     """A client whose objects are encrypted on this side, each with a key of its own.
 
     ``provider`` wraps those keys: an ``AESProvider``, an ``RSAProvider``, or a key service.

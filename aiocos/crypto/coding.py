@@ -22,13 +22,13 @@ from aiocos.crypto.envelopes import (
     own_metadata,
 )
 from aiocos.crypto.keys import START_BYTES, KeyProvider, LegacyProvider
-from aiocos.encoding.headers import META_PREFIX
+from aiocos.encoding.headers import META_PREFIX, user_metadata
 from aiocos.errors import DecryptionError, NotEncryptedError, ParameterError
 from aiocos.transfer.coding import Codec, Coding
 
 Legacy = Literal["refuse", "read", "write"]
 Renamed = Literal["refuse", "read"]
-_OTHER_SDKS: Final = f"{META_PREFIX}client-side-encryption-cek-alg"
+OTHER_SDKS: Final = f"{META_PREFIX}client-side-encryption-cek-alg"
 
 
 class EnvelopeCoding(Coding):
@@ -97,9 +97,9 @@ class EnvelopeCoding(Coding):
         return cast(LegacyProvider, self.provider)  # the constructor refuses others
 
     async def _open_legacy(self, headers: Mapping[str, str]) -> Codec:
-        if _OTHER_SDKS in headers:
+        if OTHER_SDKS in headers:
             raise NotEncryptedError(
-                f"{_OTHER_SDKS} tells of the format of another SDK, which is not read here"
+                f"{OTHER_SDKS} tells of the format of another SDK, which is not read here"
             )
         if LEGACY_KEY not in headers and LEGACY_START not in headers:
             raise NotEncryptedError(
@@ -130,10 +130,22 @@ class EnvelopeCoding(Coding):
         new = Envelope.seal(old.wrapped, data_key, new_key, given, old.size)
         return {**given, ENVELOPE: str(new)}
 
-    async def rewrapped(self, key: str, headers: Mapping[str, str], provider: KeyProvider) -> str:
-        """Return the envelope of an object for another master key."""
+    async def rewrapped(
+        self, key: str, headers: Mapping[str, str], provider: KeyProvider
+    ) -> dict[str, str]:
+        """Return the metadata of an object, with its data key wrapped by another master key.
+
+        Raises:
+            NotEncryptedError: it is not encrypted in format 2.
+        """
+        if ENVELOPE not in headers:
+            raise NotEncryptedError(
+                f"{key!r} is not encrypted in format 2, so there is nothing to wrap anew: read it "
+                "and write it again"
+            )
         await self.open(key, headers)
         old = Envelope.parse(headers[ENVELOPE])
         data_key = await self._data_key(old)
-        wrapped = await provider.wrap(data_key)
-        return str(Envelope.seal(wrapped, data_key, key, headers, old.size))
+        metadata = {k: v for k, v in user_metadata(headers).items() if k != ENVELOPE}
+        new = Envelope.seal(await provider.wrap(data_key), data_key, key, metadata, old.size)
+        return {**metadata, ENVELOPE: str(new)}

@@ -374,7 +374,7 @@ exist beside it, because the answer that named them was lost.
 class DownloadFileResult(ObjectHead):
     """Of ``download_file``: the object's headers, and by what the file was proven."""
 
-    verified: Literal["crc64", "md5", "size"]
+    verified: Literal["crc64", "md5", "aead", "size"]
 
 
 class CopyFileResult(CopyObjectResult):

@@ -81,6 +81,7 @@ class ObjectCopy(MultipartJob[dict[str, Any]]):
             MAXThread=MAXThread,
             progress_callback=progress_callback,
         )
+        self.coding = client.coding
         self._source = CopySource
         self._status = CopyStatus
         self._part_size = part_bytes(PartSize, self.config.copy_part_mib)
@@ -106,7 +107,7 @@ class ObjectCopy(MultipartJob[dict[str, Any]]):
             source["VersionId"] = seen.version
         self._header = session.endpoints.copy_source(source)
         self._sent_status, self._sent = self._status, self.options
-        if (coding := self.client.coding) is not None:
+        if (coding := self.coding) is not None:
             self._sent = await resealed(
                 coding, self.key, self._source, self._status, self._head, self.options
             )

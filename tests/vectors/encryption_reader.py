@@ -30,7 +30,8 @@ MasterKey = bytes | RSA.RsaKey
 Headers = Mapping[str, str]
 _BASE64 = "(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
 _FORM = re.compile(
-    r"(?P<fields>v=2;seg=65536(?:;len=(?P<len>0|[1-9][0-9]*))?"
+    r"(?P<fields>v=2;seg=65536(?:;len=(?P<len>0|[1-9][0-9]{0,18}))?"
+    rf";name=(?P<name>{_BASE64})"
     r";wrap=(?P<wrap>[A-Za-z0-9._-]{1,32});kid=(?P<kid>[A-Za-z0-9._:/-]{0,128})"
     rf";key=(?P<key>{_BASE64}));mac=(?P<mac>{_BASE64})"
 )
@@ -93,15 +94,34 @@ def unwrap(wrapped: bytes, master_key: MasterKey) -> bytes:
     return data_key
 
 
-def compute_mac(data_key: bytes, fields: str, name: str, headers: Headers) -> bytes:
+def compute_name(data_key: bytes, name: str) -> bytes:
+    """The field `name`, of the object's key as COS stores it: no slash is taken off."""
+    return hmac.digest(hkdf(data_key, b"name"), name.encode(), "sha256")[:16]
+
+
+def compute_mac(data_key: bytes, fields: str, headers: Headers) -> bytes:
     """The mac of an envelope. Header values are text here: UTF-8 of it is what is on the wire."""
-    lowered = [(key.lower(), value) for key, value in headers.items()]
+    lowered = [(key.lower(), value.strip(" \t")) for key, value in headers.items()]
     metadata = sorted(pair for pair in lowered if pair[0].startswith(META) and pair[0] != ENVELOPE)
     if len({key for key, _ in metadata}) != len(metadata):
         raise Refused("mac", "two headers of one name")
     packed = b"".join(pack(key.encode()) + pack(value.encode()) for key, value in metadata)
-    message = pack(fields.encode()) + pack(name.removeprefix("/").encode()) + pack(packed)
-    return hmac.digest(hkdf(data_key, b"envelope"), message, "sha256")
+    return hmac.digest(hkdf(data_key, b"envelope"), pack(fields.encode()) + pack(packed), "sha256")
+
+
+def write_fields(
+    data_key: bytes, *, length: int | str | None, name: str, wrap: str, kid: str, key: bytes
+) -> str:
+    """An envelope as far as the mac covers it."""
+    known = "" if length is None else f";len={length}"
+    tag = to_base64(compute_name(data_key, name))
+    return f"v=2;seg=65536{known};name={tag};wrap={wrap};kid={kid};key={to_base64(key)}"
+
+
+def finish(data_key: bytes, fields: str, metadata: Headers) -> dict[str, str]:
+    """The headers of an object: `metadata` and the envelope."""
+    mac = to_base64(compute_mac(data_key, fields, metadata))
+    return dict(metadata) | {ENVELOPE: f"{fields};mac={mac}"}
 
 
 def parse(headers: Headers) -> dict:
@@ -110,12 +130,28 @@ def parse(headers: Headers) -> dict:
     form = _FORM.fullmatch(found[0]) if len(found) == 1 else None
     if form is None:
         raise Refused("envelope", "not one envelope of this form")
-    key, mac = base64.b64decode(form["key"]), base64.b64decode(form["mac"])
-    if not 1 <= len(key) <= 1024 or len(mac) != 32:
-        raise Refused("envelope", "key or mac of a wrong length")
-    if (to_base64(key), to_base64(mac)) != (form["key"], form["mac"]):
+    raw = {field: base64.b64decode(form[field]) for field in ("name", "key", "mac")}
+    if any(to_base64(raw[field]) != form[field] for field in raw):
         raise Refused("envelope", "not what an encoder makes of these bytes")
-    return form.groupdict() | {"key": key, "mac": mac}
+    if not 1 <= len(raw["key"]) <= 1024 or len(raw["name"]) != 16 or len(raw["mac"]) != 32:
+        raise Refused("envelope", "name, key or mac of a wrong length")
+    return form.groupdict() | raw
+
+
+def authenticate(
+    headers: Headers, name: str, master_key: MasterKey, *, renamed: bool = False
+) -> tuple[dict, bytes]:
+    """The envelope and the data key of an object that may be read under this name."""
+    envelope = parse(headers)
+    if (envelope["wrap"], envelope["kid"]) != identify(master_key):
+        raise Refused("key", "wrapped with another master key")
+    data_key = unwrap(envelope["key"], master_key)
+    mac = compute_mac(data_key, envelope["fields"], headers)
+    if not hmac.compare_digest(mac, envelope["mac"]):
+        raise Refused("mac", "envelope or metadata are not the writer's")
+    if not renamed and not hmac.compare_digest(compute_name(data_key, name), envelope["name"]):
+        raise Refused("name", "written under another name")
+    return envelope, data_key
 
 
 def plaintext_length(size: int) -> int:
@@ -157,25 +193,45 @@ def seal(
 ) -> tuple[dict[str, str], bytes]:
     """The headers, `metadata` and the envelope, and the bytes of a new object."""
     method, kid = identify(master_key)
-    key = to_base64(wrap(data_key, master_key, random))
-    length = f";len={len(plaintext)}" if is_length_known else ""
-    fields = f"v=2;seg=65536{length};wrap={method};kid={kid};key={key}"
-    mac = to_base64(compute_mac(data_key, fields, name, metadata or {}))
-    headers = dict(metadata or {}) | {ENVELOPE: f"{fields};mac={mac}"}
+    key = wrap(data_key, master_key, random)
+    length = len(plaintext) if is_length_known else None
+    fields = write_fields(data_key, length=length, name=name, wrap=method, kid=kid, key=key)
+    headers = finish(data_key, fields, metadata or {})
     return headers, seal_content(plaintext, data_key, empty_last=empty_last)
 
 
+def change(
+    headers: Headers,
+    name: str,
+    master_key: MasterKey,
+    *,
+    new_name: str | None = None,
+    metadata: Headers | None = None,
+    new_master_key: MasterKey | None = None,
+    random: Callable[[int], bytes] = os.urandom,
+) -> dict[str, str]:
+    """The headers of an object with another name, other metadata or another master key."""
+    old, data_key = authenticate(headers, name, master_key)
+    method, kid, key = old["wrap"], old["kid"], old["key"]
+    if new_master_key is not None:
+        method, kid = identify(new_master_key)
+        key = wrap(data_key, new_master_key, random)
+    if metadata is None:
+        metadata = {key: value for key, value in headers.items() if key.lower() != ENVELOPE}
+    name = name if new_name is None else new_name
+    fields = write_fields(data_key, length=old["len"], name=name, wrap=method, kid=kid, key=key)
+    return finish(data_key, fields, metadata)
+
+
 def open_segments(
-    ciphertext: bytes, headers: Headers, name: str, master_key: MasterKey
+    ciphertext: bytes, headers: Headers, name: str, master_key: MasterKey, *, renamed: bool = False
 ) -> Iterator[bytes]:
-    """The plaintext, segment by segment, each after its tag was checked."""
-    envelope = parse(headers)
-    if (envelope["wrap"], envelope["kid"]) != identify(master_key):
-        raise Refused("key", "wrapped with another master key")
-    data_key = unwrap(envelope["key"], master_key)
-    mac = compute_mac(data_key, envelope["fields"], name, headers)
-    if not hmac.compare_digest(mac, envelope["mac"]):
-        raise Refused("mac", "envelope, name or metadata are not the writer's")
+    """The plaintext, segment by segment, each after its tag was checked.
+
+    `name` is the object's key as COS stores it. With `renamed` an object may have been written
+    under any name; everything else is checked as always.
+    """
+    envelope, data_key = authenticate(headers, name, master_key, renamed=renamed)
     length = plaintext_length(len(ciphertext))
     if envelope["len"] not in (None, str(length)):
         raise Refused("length", "not as long as the envelope says")
@@ -189,8 +245,10 @@ def open_segments(
         yield plaintext
 
 
-def open_object(ciphertext: bytes, headers: Headers, name: str, master_key: MasterKey) -> bytes:
-    return b"".join(open_segments(ciphertext, headers, name, master_key))
+def open_object(
+    ciphertext: bytes, headers: Headers, name: str, master_key: MasterKey, *, renamed: bool = False
+) -> bytes:
+    return b"".join(open_segments(ciphertext, headers, name, master_key, renamed=renamed))
 
 
 if __name__ == "__main__":
