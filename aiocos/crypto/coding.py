@@ -16,7 +16,6 @@ from aiocos.crypto.envelopes import (
     ENVELOPE,
     LEGACY_KEY,
     LEGACY_START,
-    OWN,
     Envelope,
     LegacyEnvelope,
     own_metadata,
@@ -121,7 +120,7 @@ class EnvelopeCoding(Coding):
 
         The data key stays, and how it is wrapped. A copy of what is not encrypted is not either.
         """
-        given = own_metadata({k: v for k, v in metadata.items() if k.lower() not in OWN})
+        given = own_metadata(metadata)
         if ENVELOPE not in headers:
             return {**given, **{k: headers[k] for k in (LEGACY_KEY, LEGACY_START) if k in headers}}
         await self.open(key, headers)
@@ -146,6 +145,6 @@ class EnvelopeCoding(Coding):
         await self.open(key, headers)
         old = Envelope.parse(headers[ENVELOPE])
         data_key = await self._data_key(old)
-        metadata = {k: v for k, v in user_metadata(headers).items() if k != ENVELOPE}
+        metadata = own_metadata(user_metadata(headers))
         new = Envelope.seal(await provider.wrap(data_key), data_key, key, metadata, old.size)
         return {**metadata, ENVELOPE: str(new)}

@@ -23,7 +23,7 @@ ENVELOPE: Final = f"{META_PREFIX}aiocos-encryption"
 LEGACY_KEY: Final = f"{META_PREFIX}client-side-encryption-key"
 LEGACY_START: Final = f"{META_PREFIX}client-side-encryption-iv"
 OWN: Final = frozenset({ENVELOPE, LEGACY_KEY, LEGACY_START})
-"""Metadata that a caller cannot set."""
+"""What encryption sets."""
 
 _FORM: Final = re.compile(
     r"(?P<fields>v=2;seg=65536;(?:len=(?P<size>0|[1-9][0-9]{0,18});)?"
@@ -147,18 +147,9 @@ class LegacyEnvelope(NamedTuple):
 
 
 def own_metadata(metadata: object) -> dict[str, str]:
-    """Return the caller's metadata.
-
-    Raises:
-        ParameterError: it has a name that encryption needs.
-    """
-    if metadata is None:
-        return {}
+    """Return the caller's metadata, without what encryption sets: it may be that of a read."""
     given = metadata_headers(metadata)
-    for name in given:
-        if name.lower() in OWN:
-            raise ParameterError(f"Metadata cannot have {name}: encryption sets it")
-    return given
+    return {name: value for name, value in given.items() if name.lower() not in OWN}
 
 
 def _name(data_key: bytes, key: str) -> bytes:
