@@ -75,10 +75,12 @@ class FileSpan(NamedTuple):
     """Is told how many bytes were read, in whatever thread."""
     check: Callable[[int], None]
     """Is told the size of the last read, and raises if the file is not what it was."""
-    read: Callable[[int, int], bytes] | None = None
+    read: Callable[[int, int], Bytes] | None = None
     """Gives up to so many bytes from an offset on, where they are not as they lie in the file."""
     step: int = PIECE
     """How many bytes are read at a time."""
+    reader: Callable[[], Callable[[int, int], memoryview]] | None = None
+    """Makes what does the same for one thread, into memory that it uses again each time."""
 
 
 class Body(ABC):

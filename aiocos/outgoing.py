@@ -158,7 +158,7 @@ class Upload:
             raise
 
 
-def _read(span: FileSpan, sent: int) -> bytes:
+def _read(span: FileSpan, sent: int) -> Bytes:
     size, offset = min(span.step, span.size - sent), span.offset + sent
     piece = span.read(size, offset) if span.read else os.pread(span.file, size, offset)
     if not piece or sent + len(piece) == span.size:

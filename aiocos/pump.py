@@ -111,12 +111,12 @@ def push(
 ) -> Pushed:
     """Send a part of a file, until its end or until the server has answered."""
     wait = _Wait(sock, select.POLLOUT, terms, stop)
-    buffer = memoryview(bytearray(PIECE))
+    read = span.reader() if span.reader else _reader(span)
     sent, crc = 0, 0
     while sent < span.size:
         if stop.is_set or has_answer():
             break
-        piece = _read(span, sent, buffer)
+        piece = _read(span, sent, read)
         crc = crc64(piece, crc)
         sent += len(piece)
         span.passed(len(piece))
@@ -130,19 +130,21 @@ def push(
     return Pushed(sent, crc)
 
 
-def _read(span: FileSpan, sent: int, buffer: memoryview) -> memoryview:
+def _read(span: FileSpan, sent: int, read: Callable[[int, int], memoryview]) -> memoryview:
     try:
-        size, offset = min(span.step, span.size - sent), span.offset + sent
-        if span.read is not None:
-            piece = memoryview(span.read(size, offset))
-        else:
-            piece = buffer[: os.preadv(span.file, [buffer[:size]], offset)]
+        piece = read(min(span.step, span.size - sent), span.offset + sent)
         if not piece or sent + len(piece) == span.size:
             # Before the last byte leaves, so that COS never completes a mixture.
             span.check(len(piece))
     except Exception as error:
         raise SourceFailedError(error) from error
     return piece
+
+
+def _reader(span: FileSpan) -> Callable[[int, int], memoryview]:
+    """Return what reads a file as it is, always into the same memory."""
+    buffer = memoryview(bytearray(span.step))
+    return lambda size, offset: buffer[: os.preadv(span.file, [buffer[:size]], offset)]
 
 
 def pull(

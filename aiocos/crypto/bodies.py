@@ -38,10 +38,10 @@ class SealedBody(Body):
     def whole(self) -> bytes | None:
         """What travels, where it is little."""
         if self._whole is None and (content := self._content.whole) is not None:
-            self._whole = self._encode(content, 0, ends=True)
+            self._whole = bytes(self._encode(content, 0, ends=True))
         return self._whole
 
-    def _encode(self, content: Bytes, done: int, *, ends: bool) -> bytes:
+    def _encode(self, content: Bytes, done: int, *, ends: bool) -> Bytes:
         return self._codec.encode(content, self._offset + done, is_last=ends and self._is_last)
 
     async def pieces(self, executor: Executor) -> AsyncGenerator[Bytes, None]:

@@ -71,40 +71,44 @@ class SegmentCodec(Codec):
             )
         return size
 
-    def encode(self, content: Bytes, offset: int, *, is_last: bool) -> bytes:
+    def encode_into(self, content: Bytes, offset: int, out: memoryview, *, is_last: bool) -> int:
         """Encrypt segments.
 
         Raises:
             SourceChangedError: other content was encrypted here before, with the same key.
         """
-        view, sealed = memoryview(content), []
+        view, done = memoryview(content), 0
         for begin in range(0, max(1, len(view)), SEGMENT):
             piece = view[begin : begin + SEGMENT]
             index = (offset + begin) // SEGMENT
             ends = is_last and begin + SEGMENT >= len(view)
-            sealed.append(self._cipher.encrypt(_nonce(index, ends=ends), piece, None))
-            self._seen.check(index, sealed[-1])
-        return sealed[0] if len(sealed) == 1 else b"".join(sealed)
+            sealed = out[done : done + len(piece) + TAG_BYTES]
+            self._cipher.encrypt_into(_nonce(index, ends=ends), piece, None, sealed)
+            self._seen.check(index, sealed[-_REMEMBERED:])
+            done += len(sealed)
+        return done
 
-    def decode(self, coded: Bytes, offset: int, *, is_last: bool) -> bytes:
-        """Decrypt segments, whose tags are all checked before anything is returned.
+    def decode_into(self, coded: Bytes, offset: int, out: memoryview, *, is_last: bool) -> int:
+        """Decrypt segments, whose tags are all checked before anything is given out.
 
         Raises:
             DecryptionError: one is not what was encrypted at its place.
         """
-        view, opened = memoryview(coded), []
+        view, done = memoryview(coded), 0
         for begin in range(0, max(1, len(view)), self.wire_step):
             piece = view[begin : begin + self.wire_step]
             index = offset // SEGMENT + begin // self.wire_step
             ends = is_last and begin + self.wire_step >= len(view)
+            opened = out[done : done + max(0, len(piece) - TAG_BYTES)]
             try:
-                opened.append(self._cipher.decrypt(_nonce(index, ends=ends), piece, None))
+                self._cipher.decrypt_into(_nonce(index, ends=ends), piece, None, opened)
             except InvalidTag:
                 raise DecryptionError(
                     f"segment {index} is not what was encrypted there: bytes were changed, cut or "
                     "moved"
                 ) from None
-        return opened[0] if len(opened) == 1 else b"".join(opened)
+            done += len(opened)
+        return done
 
 
 def _nonce(index: int, *, ends: bool) -> bytes:
@@ -121,9 +125,8 @@ class _Seen:
         self._pages: dict[int, bytearray] = {}
         self._lock = threading.Lock()
 
-    def check(self, index: int, sealed: bytes) -> None:
+    def check(self, index: int, tag: memoryview) -> None:
         """Remember a segment, or compare it with the one before."""
-        tag = sealed[-_REMEMBERED:]
         number, place = divmod(index, _PER_PAGE)
         with self._lock:
             page = self._pages.setdefault(number, bytearray(_PER_PAGE * _REMEMBERED))
@@ -159,18 +162,20 @@ class CounterCodec(Codec):
         """Return the size itself."""
         return wire_size
 
-    def encode(self, content: Bytes, offset: int, *, is_last: bool) -> bytes:
+    def encode_into(self, content: Bytes, offset: int, out: memoryview, *, is_last: bool) -> int:
         """Encrypt content at any offset."""
         counter = (self._start + offset // _BLOCK) % _COUNTERS
         stream = Cipher(self._key, modes.CTR(counter.to_bytes(_BLOCK))).encryptor()
         stream.update(bytes(offset % _BLOCK))
-        return stream.update(content)
+        coded = stream.update(content)
+        out[: len(coded)] = coded
+        return len(coded)
+
+    def decode_into(self, coded: Bytes, offset: int, out: memoryview, *, is_last: bool) -> int:
+        """Decrypt content at any offset."""
+        return self.encode_into(coded, offset, out, is_last=is_last)
 
     def wire_range(self, first: int, last: int, wire_size: int) -> tuple[int, int, int]:
         """Return the range from the block that it begins in."""
         begin = first // _BLOCK * _BLOCK
         return begin, last, begin
-
-    def decode(self, coded: Bytes, offset: int, *, is_last: bool) -> bytes:
-        """Decrypt content at any offset."""
-        return self.encode(coded, offset, is_last=is_last)

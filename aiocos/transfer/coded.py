@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from concurrent.futures import Executor
 
 from aiocos.encoding.digest import Bytes, crc64
@@ -29,32 +29,38 @@ class CodedFile(SourceFile):
         super().__init__(source.path, source.file, source.identity, source.executor)
         self._codec = codec
         self.step = STEPS_AT_ONCE * codec.wire_step
-        self.reader = self.pread
+        self.read_coded = self.pread
+        self.reader = self._reader
 
     @property
     def size(self) -> int:
         """Of what travels, in bytes."""
         return self._codec.wire_size(self.identity.size)
 
-    def pread(self, size: int, offset: int) -> bytes:
+    def pread(self, size: int, offset: int) -> Bytes:
         """Return ``size`` bytes of what travels, from the beginning of a step on; blocks."""
+        out = memoryview(bytearray(size))
+        return out[: self._coded(offset, memoryview(bytearray(size)), out)]
+
+    def _reader(self) -> Callable[[int, int], memoryview]:
+        content, out = memoryview(bytearray(self.step)), memoryview(bytearray(self.step))
+        return lambda size, offset: out[: self._coded(offset, content[:size], out)]
+
+    def _coded(self, offset: int, room: memoryview, out: memoryview) -> int:
+        """Code as much as the steps in ``room`` take, and return how many bytes that makes."""
         codec, end = self._codec, self.identity.size
         begin = offset // codec.wire_step * codec.step
-        wanted = min(-(-size // codec.wire_step) * codec.step, end - begin)
-        content = self._read(wanted, begin)
-        if len(content) < wanted:
-            return b""
-        return codec.encode(content, begin, is_last=begin + wanted == end)
+        wanted = min(-(-len(room) // codec.wire_step) * codec.step, end - begin)
+        if self._read(room[:wanted], begin) < wanted:
+            return 0
+        return codec.encode_into(room[:wanted], begin, out, is_last=begin + wanted == end)
 
-    def _read(self, size: int, offset: int) -> bytes:
-        """Read all of it; less only where the file ends."""
-        content = os.pread(self.file, size, offset)
-        while len(content) < size:
-            more = os.pread(self.file, size - len(content), offset + len(content))
-            if not more:
-                break
-            content += more
-        return content
+    def _read(self, room: memoryview, offset: int) -> int:
+        """Fill the room; less only where the file ends."""
+        done = 0
+        while room[done:] and (count := os.preadv(self.file, [room[done:]], offset + done)):
+            done += count
+        return done
 
 
 class CodedPart(PartBody):
@@ -75,7 +81,7 @@ class CodedPart(PartBody):
         self._size = sum(map(len, held))
         super().__init__(codec.wire_size(self._size), progress, share)
 
-    def _coded(self) -> Iterator[bytes]:
+    def _coded(self) -> Iterator[Bytes]:
         done = 0
         for content in regrouped(self._held, STEPS_AT_ONCE * self._codec.step):
             begin = self._offset + done
@@ -117,11 +123,12 @@ class CodedSpan(Span):
         self._part = part
         self._codec = codec
         self._is_last = wire_end is not None
+        self._coded = memoryview(bytearray(STEPS_AT_ONCE * codec.wire_step))
+        self._content = memoryview(bytearray(STEPS_AT_ONCE * codec.step))
         self._forget()
 
     def _forget(self) -> None:
-        self._held = bytearray()
-        self._decoded = self._disk_crc64 = 0
+        self._held = self._decoded = self._disk_crc64 = 0
 
     @property
     def disk_crc64(self) -> int:
@@ -135,19 +142,26 @@ class CodedSpan(Span):
 
     def _put(self, piece: memoryview) -> None:
         """Decode whole steps and write them; blocks."""
-        self._held += piece
-        is_end = self.received + len(piece) == self.size
-        step = self._codec.wire_step
-        whole = len(self._held) if is_end else len(self._held) // step * step
-        if not whole:
-            return
+        left = self.size - self.received
+        while piece:
+            room = self._coded[self._held :]
+            taken = min(len(room), len(piece))
+            room[:taken] = piece[:taken]
+            piece = piece[taken:]
+            left -= taken
+            self._held += taken
+            if not left or self._held == len(self._coded):
+                self._decode(is_end=not left)
+
+    def _decode(self, *, is_end: bool) -> None:
         offset = self._part.offset + self._decoded
-        coded = memoryview(self._held)[:whole]
-        content = self._codec.decode(coded, offset, is_last=is_end and self._is_last)
+        coded, is_last = self._coded[: self._held], is_end and self._is_last
+        size = self._codec.decode_into(coded, offset, self._content, is_last=is_last)
+        content = self._content[:size]
         self._owner.write(content, offset)
         self._disk_crc64 = crc64(content, self._disk_crc64)
-        self._decoded += len(content)
-        self._held = self._held[whole:]
+        self._decoded += size
+        self._held = 0
 
 
 def regrouped(pieces: Iterable[Bytes], size: int) -> Iterator[bytes]:

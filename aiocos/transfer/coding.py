@@ -43,8 +43,8 @@ class Codec(ABC):
         """
 
     @abstractmethod
-    def encode(self, content: Bytes, offset: int, *, is_last: bool) -> bytes:
-        """Return content as it travels.
+    def encode_into(self, content: Bytes, offset: int, out: memoryview, *, is_last: bool) -> int:
+        """Write content as it travels into ``out``, and return how many bytes that are.
 
         It begins with a step and is whole steps, but for the last of the object.
 
@@ -53,12 +53,25 @@ class Codec(ABC):
         """
 
     @abstractmethod
-    def decode(self, coded: Bytes, offset: int, *, is_last: bool) -> bytes:
-        """Return the content of whole steps, from ``offset`` in the content on.
+    def decode_into(self, coded: Bytes, offset: int, out: memoryview, *, is_last: bool) -> int:
+        """Write the content of whole steps, from ``offset`` in the content on, into ``out``.
+
+        Returns how many bytes those are.
 
         Raises:
-            DecryptionError: they are not what was encoded there.
+            DecryptionError: they are not what was encoded there; ``out`` is worth nothing.
         """
+
+    def encode(self, content: Bytes, offset: int, *, is_last: bool) -> bytearray:
+        """Return content as it travels, as ``encode_into`` writes it."""
+        out = bytearray(self.wire_size(len(content)))
+        self.encode_into(content, offset, memoryview(out), is_last=is_last)
+        return out
+
+    def decode(self, coded: Bytes, offset: int, *, is_last: bool) -> bytes:
+        """Return the content of whole steps, as ``decode_into`` writes it."""
+        out = memoryview(bytearray(len(coded)))
+        return bytes(out[: self.decode_into(coded, offset, out, is_last=is_last)])
 
     def wire_range(self, first: int, last: int, wire_size: int) -> tuple[int, int, int]:
         """Return what to ask for in order to have a range of content, both ends included.

@@ -55,8 +55,10 @@ class SourceFile:
 
     step = PIECE
     """How many bytes are read at a time."""
-    reader: Callable[[int, int], bytes] | None = None
+    read_coded: Callable[[int, int], Bytes] | None = None
     """Reads what travels, where it is not what the file holds."""
+    reader: Callable[[], Callable[[int, int], memoryview]] | None = None
+    """Makes what does so in one thread."""
 
     @classmethod
     async def open(
@@ -86,7 +88,7 @@ class SourceFile:
         """Of what travels, in bytes, when the upload began."""
         return self.identity.size
 
-    def pread(self, size: int, offset: int) -> bytes:
+    def pread(self, size: int, offset: int) -> Bytes:
         """Return up to ``size`` bytes of what travels; blocks."""
         return os.pread(self.file, size, offset)
 
@@ -102,7 +104,7 @@ class SourceFile:
                 "upload it again when nobody writes to it"
             )
 
-    async def read(self, size: int, offset: int) -> bytes:
+    async def read(self, size: int, offset: int) -> Bytes:
         """Return some of ``size`` bytes, at least one."""
         piece = await self.work.run(self.pread, size, offset)
         if not piece:
@@ -219,8 +221,9 @@ class FilePart(PartBody):
             part.size,
             self._count,
             source.check_read,
-            source.reader,
+            source.read_coded,
             source.step,
+            source.reader,
         )
 
     async def md5(self, executor: Executor) -> bytes:
