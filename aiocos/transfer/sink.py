@@ -166,7 +166,7 @@ class Span:
     def take(self, piece: memoryview) -> asyncio.Future[None] | None:
         """Write bytes, in a thread where the disk is slow; None: it is done."""
         owner = self._owner
-        crc = crc64(piece, self.crc64)
+        crc = self._crc64(piece)
         write = partial(self._put, piece)
         if owner.tempo.is_slow:
             loop = asyncio.get_running_loop()
@@ -179,9 +179,12 @@ class Span:
 
     def take_now(self, piece: memoryview) -> None:
         """Write bytes, in the thread that this is called in."""
-        crc = crc64(piece, self.crc64)
+        crc = self._crc64(piece)
         self._put(piece)
         self._advance(len(piece), crc)
+
+    def _crc64(self, piece: memoryview) -> int:
+        return crc64(piece, self.crc64)
 
     def _put(self, piece: memoryview) -> None:
         """Write what was received; blocks."""
