@@ -52,6 +52,15 @@ def check_presigned() -> None:
     ]
 
 
+def check_encryption() -> None:
+    assert run("encryption.py").splitlines() == [
+        "a range:   at n",
+        "old key:   refused",
+        "new key:   verified by aead",
+        "in all:    meet at noon, tell nobody",
+    ]
+
+
 def check_error_handling() -> None:
     lines = [line.split(":", 1) for line in run("error_handling.py").splitlines()]
     assert {name: told.strip() for name, told in lines} == {
@@ -116,6 +125,7 @@ def check_transfers() -> None:
 
 CHECKS: dict[str, Callable[[], None]] = {
     "directories.py": check_directories,
+    "encryption.py": check_encryption,
     "error_handling.py": check_error_handling,
     "multipart.py": check_multipart,
     "presigned.py": check_presigned,
