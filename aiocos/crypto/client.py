@@ -53,6 +53,15 @@ from aiocos.transfer.manager import TransferConfig, TransferManager
 _log: Final = logging.getLogger("aiocos")
 
 
+class CreateEncryptedUploadOptions(CreateMultipartUploadOptions, total=False):
+    """Optional keywords of ``CosEncryptionClient.create_multipart_upload``."""
+
+    PartSize: int
+    """In MiB, of every part but the last."""
+    ContentLength: int
+    """In bytes, of the whole, where it is known."""
+
+
 class CosEncryptionClient(KeyUpkeep):
     """A client whose objects are encrypted on this side, each with a key of its own.
 
@@ -195,14 +204,12 @@ class CosEncryptionClient(KeyUpkeep):
 
     # -- single steps of an upload in parts ----------------------------------
 
-    async def create_multipart_upload(
+    # It takes two keywords more, which pyright holds against it.
+    async def create_multipart_upload(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
         Bucket: str,
         Key: str,
-        *,
-        PartSize: int | None = None,
-        ContentLength: int | None = None,
-        **options: Unpack[CreateMultipartUploadOptions],
+        **options: Unpack[CreateEncryptedUploadOptions],
     ) -> CreateMultipartUploadResult:
         """Begin an upload in parts, whose data key this client keeps until it is completed.
 
@@ -215,10 +222,10 @@ class CosEncryptionClient(KeyUpkeep):
         mark goes with the last part where that can be told from its length or ``ContentLength``,
         and otherwise in a part of its own that ``complete_multipart_upload`` adds.
         """
-        place = PartPlaces.of(PartSize, ContentLength)
+        sent: Any = {**options}
+        place = PartPlaces.of(sent.pop("PartSize", None), sent.pop("ContentLength", None))
         given = options.get("Metadata") or {}
-        codec, metadata = await self._coding.begin(Key, given, place.size)
-        sent: Any = {**options, "Metadata": metadata}
+        codec, sent["Metadata"] = await self._coding.begin(Key, given, place.size)
         result = await super().create_multipart_upload(Bucket, Key, **sent)
         self._uploads.add(result["UploadId"], codec, place)
         return result

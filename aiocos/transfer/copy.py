@@ -83,7 +83,7 @@ class ObjectCopy(MultipartJob[dict[str, Any]]):
         )
         self.coding = client.coding
         self._source = CopySource
-        self._status = CopyStatus
+        self._status: Literal["Copy", "Replaced"] = CopyStatus
         self._part_size = part_bytes(PartSize, self.config.copy_part_mib)
         self._seen: Seen
         self._head: Mapping[str, Any]
