@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Generator
 
 import pytest
 
@@ -17,12 +18,26 @@ from aiocos import (
     TransferManager,
 )
 from aiocos.emulator import CosEmulator
+from tests.support.alone import turn
 
 BUCKET = "examplebucket-1250000000"
 QUICK = RetryPolicy(base=0.001, throttle_base=0.001)
 """The default policy, with waits that a test can afford."""
 STALL_S = 0.02
 """The longest that anything may hold up the event loop."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Let each test have its turn, its fixtures included."""
+    with turn(alone=item.get_closest_marker("alone") is not None):
+        return (yield)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _only_the_tests_are_measured() -> None:
+    """The programs that tests start run at full speed, without coverage."""
+    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
 
 
 @pytest.fixture

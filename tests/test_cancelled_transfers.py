@@ -144,6 +144,7 @@ async def test_cancelled_at_every_turn_on_the_way_back(client, tmp_path, kind, p
     assert points > 1
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("client", ["pumps"], indirect=True)
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_callers_own_timeout(client, tmp_path, kind):

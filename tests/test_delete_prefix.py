@@ -12,6 +12,7 @@ from aiocos import (
     TransferError,
 )
 from tests.conftest import BUCKET
+from tests.support.bulk import fill
 from tests.support.trees import causes, put_all, stored
 
 
@@ -29,8 +30,7 @@ async def test_what_begins_with_the_prefix_is_deleted(client):
 
 async def test_a_thousand_keys_go_in_a_request(client, emulator):
     """2,001 keys are three requests."""
-    for number in range(2001):
-        await emulator.put(BUCKET, f"x/{number}", b"")
+    await fill(emulator, (f"x/{number}" for number in range(2001)))
 
     assert (await client.delete_prefix(BUCKET, "x/"))["Files"] == 2001
 
@@ -112,8 +112,7 @@ async def test_keys_that_stay_are_listed(client, emulator):
 
 async def test_a_request_that_fails_stops_no_other(client, emulator):
     """A thousand keys that could not be deleted are one failure; the others are gone."""
-    for number in range(2500):
-        await emulator.put(BUCKET, f"{number:04}", b"")
+    await fill(emulator, (f"{number:04}" for number in range(2500)))
     emulator.fail("DeleteObjects", nth=2, status=403, code="AccessDenied")
 
     with pytest.raises(TransferError) as failed:
@@ -161,8 +160,7 @@ async def test_a_listing_of_something_else_deletes_nothing(client, emulator):
 
 async def test_progress_counts_keys(client, emulator):
     """A callback hears of the keys that are done and those that were found."""
-    for number in range(1500):
-        await emulator.put(BUCKET, f"{number}", b"")
+    await fill(emulator, (f"{number}" for number in range(1500)))
     told = []
 
     await client.delete_prefix(

@@ -15,6 +15,7 @@ from aiocos.transfer.manager import TransferConfig
 from aiocos.transfer.paths import POSIX
 from aiocos.units import KIB, MIB
 from tests.conftest import BUCKET
+from tests.support.bulk import fill
 from tests.support.leftovers import assert_nothing_left, tasks_of_the_client
 from tests.support.trees import plant, put_all, stored, tree
 
@@ -85,8 +86,7 @@ async def test_files_are_not_tasks(client, emulator, tmp_path):
 
 async def test_a_listing_is_not_read_ahead(client, emulator):
     """Keys are listed as they are deleted: a million of them are never held at once."""
-    for number in range(5000):
-        await emulator.put(BUCKET, f"{number:04}", b"")
+    await fill(emulator, (f"{number:04}" for number in range(5000)))
     stuck = emulator.fail("DeleteObjects", blackhole=True)
 
     task = asyncio.create_task(client.delete_prefix(BUCKET, "", AllowEmptyPrefix=True, MAXThread=1))

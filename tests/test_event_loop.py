@@ -22,6 +22,7 @@ from tests.conftest import BUCKET, STALL_S, StallWatch
 
 LISTED = 5000
 RUNS = 5
+pytestmark = pytest.mark.alone
 
 SERVER = """
 import asyncio, sys

@@ -14,6 +14,7 @@ from aiocos.emulator import CosEmulator, FaultRule
 from aiocos.units import MIB
 from tests.conftest import BUCKET, QUICK
 from tests.emulator.cos_wire import Wire
+from tests.support.bulk import fill
 
 AWKWARD = ["a", "a b", "a+b", "a%2Fb", "a&amp;b", "a<b>", "a/../b", "//", "中文", "\x01", "\x7f",
            "\ufffe", "\U0001f600", "z" * 850, "%", "a;b?c#d", "\"'", "e\u0301", "é"]  # fmt: skip
@@ -25,11 +26,6 @@ def other_tasks() -> set[asyncio.Task]:
     """Tasks of the client's: reading ahead is one, the server's own do not count."""
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     return {task for task in tasks if "Pages" in repr(task.get_coro())}
-
-
-async def fill(emulator, keys):
-    for key in keys:
-        await emulator.put(BUCKET, key, b"")
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, len(AWKWARD) - 1, len(AWKWARD), len(AWKWARD) + 1])

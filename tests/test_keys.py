@@ -66,7 +66,9 @@ batch_numbers = itertools.count()
 @given(keys=st.lists(KEYS, min_size=KEYS_IN_BATCH, max_size=KEYS_IN_BATCH, unique_by=as_stored))
 async def test_any_key_is_sent_as_signed_and_comes_back(client, emulator, keys):
     """Row 42: of 2,000 keys each is stored, listed and read back as exactly itself."""
-    bucket = f"keys{next(batch_numbers)}-1250000000"
+    number = next(batch_numbers)
+    asyncio.get_running_loop().set_debug(not number)  # the other batches take the same steps
+    bucket = f"keys{number}-1250000000"
     await emulator.create_bucket(bucket)
     emulator.forget_requests()
     stored = [as_stored(key) for key in keys]

@@ -32,9 +32,13 @@ MIB = 1 << 20
 BUCKET = "b-1"
 RUNS = 6
 SLOW_S = 0.03
-pytestmark = pytest.mark.skipif(
-    not Path("/proc/thread-self/schedstat").exists(), reason="needs Linux to tell who held it up"
-)
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(
+        not Path("/proc/thread-self/schedstat").exists(),
+        reason="needs Linux to tell who held it up",
+    ),
+]
 MANY_PARTS = 10_000
 
 

@@ -147,6 +147,7 @@ def test_a_very_large_file(tmp_path):
     assert found["down"] * KIB < 120 * MIB
 
 
+@pytest.mark.alone  # so that the 24 requests do come together
 def test_two_hundred_at_once(tmp_path):
     """200 transfers at once stay inside the limits that they share, and all of them end."""
     with server_process(sparse_server.SCRIPT, "0.002") as settings:

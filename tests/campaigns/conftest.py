@@ -2,7 +2,8 @@
 
 ``pytest -m campaign tests/campaigns`` runs all; a sample runs with every other test. The
 account is printed at the end and written as JSON to ``AIOCOS_CAMPAIGN_SUMMARY``, a file in
-the directory for temporary files by default.
+the directory for temporary files by default. Where several processes run the tests, each writes
+down what failed in it under its own name, and nothing is printed.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ class Account:
     def save(self) -> Path:
         place = os.environ.get("AIOCOS_CAMPAIGN_SUMMARY")
         path = Path(place or Path(tempfile.gettempdir(), "aiocos-campaign.json"))
+        if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+            path = path.with_stem(f"{path.stem}-{worker}")
         cells = {campaign: sorted(names) for campaign, names in self.cells.items()}
         told = {"runs": self.runs, "cells": cells, "failures": self.failures, **self.figures}
         path.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")

@@ -88,6 +88,7 @@ async def _campaign(operation, runs, folder, zygote, account):
     assert killed > runs // 3, f"only {killed} of {runs} ended before the transfer did"
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("operation", OPERATIONS)
 async def test_sample(operation: Operation, folder, zygote, account):
     """A transfer killed at ten random times is finished by the next process."""

@@ -179,6 +179,7 @@ def test_a_missing_bucket_is_tried_once(shell, server, tmp_path):
     assert server.emulator.count("PutObject") - before <= 8
 
 
+@pytest.mark.alone
 def test_no_more_at_once_than_asked(shell, healthy, bucket, tmp_path):
     """``--concurrency`` bounds how many requests are under way."""
     source = plant(tmp_path, [str(number) for number in range(12)])

@@ -73,6 +73,7 @@ async def test_cut_answer(server, wire, stored, fault, end, amount):
     assert server.requests[0].bytes_out == amount
 
 
+@pytest.mark.alone
 async def test_reset_reaches_a_slow_reader_after_its_bytes(server, wire):
     """A reset after so many bytes takes none of them back, however slowly they are read."""
     await server.put(BUCKET, "k", bytes(20 << 20))

@@ -5,10 +5,7 @@ from urllib.parse import quote, unquote
 import pytest
 from cos_wire import BUCKET
 
-
-async def fill(server, keys):
-    for key in keys:
-        await server.put(BUCKET, key, b"")
+from tests.support.bulk import fill
 
 
 async def pages(wire, query=""):

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from cos_wire import BUCKET, HOST
 
+from tests.support.bulk import fill
+
 SCENARIOS = Path(__file__).with_name("opendal_scenarios.py")
 
 
@@ -57,8 +59,7 @@ async def test_append(server, play):
 
 async def test_pages(server, play):
     """A listing of several pages is complete."""
-    for number in range(1500):
-        await server.put(BUCKET, f"d/{number:04d}", b"")
+    await fill(server, (f"d/{number:04d}" for number in range(1500)))
     await play("pages")
     assert server.count("ListObjects", status=200) == 2
 
