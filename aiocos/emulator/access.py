@@ -1,16 +1,15 @@
 """Who may do what.
 
 In: a caller, a bucket, perhaps an object. Out: nothing, or AccessDenied. The owner of a
-bucket may do everything; others what its canned ACL, or the object's, lets them.
+bucket may do everything; others what its ACL, or the object's own, lets them.
 """
 
 from __future__ import annotations
 
+from . import acls
 from .auth import Caller
 from .errors import CosError
 from .records import Bucket, Version
-
-_READABLE = ("public-read", "public-read-write")
 
 
 def own(caller: Caller, bucket: Bucket) -> None:
@@ -19,16 +18,32 @@ def own(caller: Caller, bucket: Bucket) -> None:
 
 
 def write(caller: Caller, bucket: Bucket) -> None:
-    if bucket.acl != "public-read-write":
-        own(caller, bucket)
+    _let(caller, bucket, bucket.acl, "WRITE")
 
 
 def list_objects(caller: Caller, bucket: Bucket) -> None:
-    if bucket.acl not in _READABLE:
-        own(caller, bucket)
+    _let(caller, bucket, bucket.acl, "READ")
 
 
 def read(caller: Caller, bucket: Bucket, version: Version) -> None:
-    acl = version.attributes.acl
-    if (bucket.acl if acl == "default" else acl) not in _READABLE:
-        own(caller, bucket)
+    _let(caller, bucket, _acl(bucket, version), "READ")
+
+
+def read_acl(caller: Caller, bucket: Bucket, version: Version | None = None) -> None:
+    _let(caller, bucket, _acl(bucket, version), "READ_ACP")
+
+
+def write_acl(caller: Caller, bucket: Bucket, version: Version | None = None) -> None:
+    _let(caller, bucket, _acl(bucket, version), "WRITE_ACP")
+
+
+def _acl(bucket: Bucket, version: Version | None) -> str:
+    acl = acls.DEFAULT if version is None else version.attributes.acl
+    return bucket.acl if acl == acls.DEFAULT else acl
+
+
+def _let(caller: Caller, bucket: Bucket, acl: str, permission: str) -> None:
+    if caller.owner != bucket.owner and not acls.allows(
+        acl, bucket.owner, caller.owner, permission
+    ):
+        raise CosError("AccessDenied")

@@ -13,11 +13,14 @@ import hashlib
 import hmac
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 
+from . import acls, tags
 from .clock import http_date
 from .errors import CosError
 from .records import Attributes, Restore, Version
 from .wire import Call
+from .xml import parse
 
 STORED_HEADERS = {
     name.lower(): name
@@ -37,7 +40,6 @@ MAZ_STANDARD MAZ_STANDARD_IA MAZ_INTELLIGENT_TIERING MAZ_COLD
 """
 STORAGE_CLASSES = frozenset(_KNOWN_CLASSES.split())
 ARCHIVED = frozenset({"ARCHIVE", "DEEP_ARCHIVE"})
-ACLS = frozenset({"default", "private", "public-read", "public-read-write"})
 
 _SSE = "x-cos-server-side-encryption"
 _CUSTOMER = "server-side-encryption-customer-"
@@ -50,21 +52,17 @@ def from_headers(call: Call) -> Attributes:
     if storage_class not in STORAGE_CLASSES:
         raise CosError("NotSupportedStorageClass")
     customer = customer_key(headers)
+    encryption = _encryption(headers)
+    if not encryption and not customer:
+        encryption = _usual_encryption(call)
     return Attributes(
         headers=_kept(call),
         storage_class=storage_class,
-        acl=canned_acl(headers),
-        encryption=_encryption(headers),
+        acl=acls.from_headers(headers, call.bucket().owner, acls.DEFAULT),
+        encryption=encryption,
         customer_key=_salted(customer, os.urandom(16)) if customer else "",
-        tagging=headers.get("x-cos-tagging", ""),
+        tagging=tags.from_header(headers.get("x-cos-tagging", "")),
     )
-
-
-def canned_acl(headers: Mapping[str, str], default: str = "default") -> str:
-    acl = headers.get("x-cos-acl") or default
-    if acl not in ACLS:
-        raise CosError("InvalidArgument", "x-cos-acl is not a canned ACL.")
-    return acl
 
 
 def _kept(call: Call) -> dict[str, str]:
@@ -88,6 +86,22 @@ def _encryption(headers: Mapping[str, str]) -> dict[str, str]:
     if kind == "cos/kms" and headers.get(f"{_SSE}-cos-kms-key-id"):
         told[f"{_SSE}-cos-kms-key-id"] = headers[f"{_SSE}-cos-kms-key-id"]
     return told
+
+
+def _usual_encryption(call: Call) -> dict[str, str]:
+    """What the bucket asks for when the request does not say."""
+    stored = call.services.configurations.get(call.target.bucket, "BucketEncryption")
+    return {} if stored is None else dict(_told_by(stored))
+
+
+@lru_cache(maxsize=64)
+def _told_by(stored: bytes) -> Mapping[str, str]:
+    path = "Rule/ApplyServerSideEncryptionByDefault"
+    usual = parse(stored, "ServerSideEncryptionConfiguration").at(path)[0]
+    algorithm, key = usual.text("SSEAlgorithm") or "", usual.text("KMSMasterKeyID")
+    if algorithm != "KMS":
+        return {_SSE: algorithm}
+    return {_SSE: "cos/kms"} | ({f"{_SSE}-cos-kms-key-id": key} if key else {})
 
 
 def customer_key(headers: Mapping[str, str], prefix: str = "x-cos-") -> str:
@@ -155,6 +169,8 @@ def describe(version: Version, now: float, *, versioned: bool) -> dict[str, str]
     if attributes.kind == "appendable":
         told["x-cos-object-type"] = "appendable"
         told["x-cos-next-append-position"] = str(version.size)
+    if attributes.tagging:
+        told["x-cos-tagging-count"] = str(len(tags.read(attributes.tagging)))
     if versioned:
         told["x-cos-version-id"] = version.version
     if attributes.restore is not None:

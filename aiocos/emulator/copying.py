@@ -63,6 +63,7 @@ async def open_source(call: Call) -> Source:
     bucket = call.services.buckets.get(name)
     if bucket is None:
         raise CosError("NoSuchBucket", "The bucket of the copy source does not exist.")
+    await call.services.sweeper.settle(name)
     version = await find(call, bucket, key, version_id)
     attributes.check_customer_key(version.attributes, call.headers, "x-cos-copy-source-")
     if judge(call.headers, version, "x-cos-copy-source-") is not Verdict.GO:
@@ -88,20 +89,28 @@ def _parse(text: str, hosts: Hosts) -> tuple[str, str, str]:
     return bucket, key, decode(version_id)
 
 
+def _tagging(call: Call, given: Attributes, old: Attributes) -> str:
+    """The tags of the copy: like metadata, copied unless it is said otherwise."""
+    directive = call.headers.get("x-cos-tagging-directive") or "Copy"
+    if directive not in ("Copy", "Replaced"):
+        raise CosError("InvalidArgument", "x-cos-tagging-directive must be Copy or Replaced.")
+    return old.tagging if directive == "Copy" else given.tagging
+
+
 def _described(call: Call, source: Source) -> Attributes:
     """The attributes of the copy: the source's, or those that came with the request."""
     directive = call.headers.get("x-cos-metadata-directive") or "Copy"
     if directive not in ("Copy", "Replaced"):
         raise CosError("InvalidArgument", "x-cos-metadata-directive must be Copy or Replaced.")
-    given = attributes.from_headers(call)
+    old, given = source.version.attributes, attributes.from_headers(call)
+    given = replace(given, tagging=_tagging(call, given, old))
     if directive == "Replaced":
         return given
-    old = source.version.attributes
     if (
         (source.bucket.name, source.version.key) == (call.target.bucket, call.key)
         and source.version.latest
         and given.storage_class == old.storage_class
-        and not given.encryption
+        and not call.headers.get("x-cos-server-side-encryption")
         and not given.customer_key
     ):
         raise CosError(

@@ -19,8 +19,6 @@ from .blobs import BlobStore, Layout
 P = ParamSpec("P")
 T = TypeVar("T")
 
-VERSION = 1
-
 _SCHEMA = """
 CREATE TABLE buckets (
     name TEXT PRIMARY KEY, owner TEXT NOT NULL, region TEXT NOT NULL,
@@ -47,6 +45,15 @@ CREATE TABLE parts (
 ) WITHOUT ROWID;
 CREATE TABLE blobs (id TEXT PRIMARY KEY, uses INTEGER NOT NULL) WITHOUT ROWID;
 """
+_SETTINGS = """
+CREATE TABLE settings (
+    row INTEGER PRIMARY KEY AUTOINCREMENT, bucket TEXT NOT NULL, name TEXT NOT NULL,
+    id TEXT NOT NULL, document BLOB NOT NULL, UNIQUE (bucket, name, id)
+);
+"""
+_STEPS = (_SCHEMA, _SETTINGS)
+"""What made each version of the file out of the one before."""
+VERSION = len(_STEPS)
 
 
 class Job:
@@ -56,6 +63,8 @@ class Job:
         self._connection = connection
         self._blobs = blobs
         self.freed: list[str] = []
+        self.afterwards: list[Callable[[], object]] = []
+        """What is to be done once this is committed, on the database's thread."""
 
     def rows(self, sql: str, *values: object) -> sqlite3.Cursor:
         return self._connection.execute(sql, values)
@@ -122,6 +131,8 @@ class Database:
             self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
+        for act in work.afterwards:
+            act()
         self._blobs.remove(work.freed)
         return result
 
@@ -146,9 +157,10 @@ def _open(path: Path, durable: bool) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
         found = connection.execute("PRAGMA user_version").fetchone()[0]
-        if found == 0:
-            connection.executescript(f"{_SCHEMA} PRAGMA user_version = {VERSION};")
-        elif found != VERSION:
+        if found < VERSION:
+            steps = " ".join(_STEPS[found:])
+            connection.executescript(f"BEGIN; {steps} PRAGMA user_version = {VERSION}; COMMIT;")
+        elif found > VERSION:
             raise RuntimeError(f"{path} was written by another version of the server ({found})")
     except sqlite3.OperationalError as error:
         connection.close()

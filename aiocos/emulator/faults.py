@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
 from typing import Any
 
+from . import settings
+
 _WHICH_AND_WHEN = """
 operation bucket key method part range nth after every times probability seed
 """
@@ -42,6 +44,24 @@ OPERATION_NAMES = frozenset(
         "RestoreObject",
         "UploadPart",
         "UploadPartCopy",
+        "OptionsObject",
+        "GetBucketAcl",
+        "PutBucketAcl",
+        "GetBucketLocation",
+        "GetObjectAcl",
+        "PutObjectAcl",
+        "DeleteObjectTagging",
+        "GetObjectTagging",
+        "PutObjectTagging",
+        "GetSymlink",
+        "PutSymlink",
+        "DeleteBucketDomainCertificate",
+        "GetBucketDomainCertificate",
+        "PutBucketDomainCertificate",
+        "ListBucketInventoryConfigurations",
+        "PostBucketInventory",
+        "ListBucketIntelligentTieringConfigurations",
+        *settings.operation_names(),
     }
 )
 """What a rule may name; the routing table has the same names."""

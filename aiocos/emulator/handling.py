@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from aiohttp import web
 
-from . import operations, routing, versions
+from . import cors, operations, routing, versions
 from .auth import Caller, Keyring, redact
 from .errors import CosError, Dropped
 from .faults import FaultBook, FaultRule, Subject
@@ -158,6 +158,7 @@ class Handler:
         with ExitStack() as exits:
             try:
                 reply = await self._answer(exchange, body, exits)
+                reply.headers |= self._for_origin(exchange)
                 if rule.lose_response:
                     raise Dropped
                 if rule.raw is not None:
@@ -203,9 +204,18 @@ class Handler:
                 "InvalidArgument",
                 f"{TRAFFIC_LIMIT} must be from {TRAFFIC_LIMITS[0]} to {TRAFFIC_LIMITS[-1]}.",
             )
+        await self._services.sweeper.settle(exchange.target.bucket)
         if exchange.rule.replace_object is not None:
             await _replace(call, exchange.rule.replace_object)
         return await exchange.operation.handler(call)
+
+    def _for_origin(self, exchange: _Exchange) -> dict[str, str]:
+        """What lets a page of another origin see the answer; a preflight brings its own."""
+        target, origin = exchange.target, exchange.headers.get("origin", "")
+        stored = self._services.configurations.get(target.bucket, "BucketCors")
+        if stored is None or not origin or target.method == "OPTIONS":
+            return {}
+        return cors.actual(stored, origin, target.method)
 
     def _identify(self, exchange: _Exchange) -> Caller:
         clock = self._services.clock

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from . import access, attributes, versions
+from . import access, attributes, referers, versions
 from .blobs import Blob, cut
 from .conditions import Verdict, judge, span
 from .database import Job
@@ -106,6 +106,7 @@ async def head_object(call: Call) -> Reply:
 async def _look(call: Call) -> tuple[Version, dict[str, str] | None]:
     """The object and its headers; none if the caller's copy is good still."""
     bucket = call.bucket()
+    _check_referer(call, bucket)
     version = await find(call, bucket, call.key, call.params.get("versionId", ""))
     told = attributes.check_customer_key(version.attributes, call.headers)
     verdict = judge(call.headers, version)
@@ -118,14 +119,41 @@ async def _look(call: Call) -> tuple[Version, dict[str, str] | None]:
 
 
 async def find(call: Call, bucket: Bucket, key: str, version_id: str) -> Version:
-    """The version asked for, if the caller may read it; kept until the answer is sent."""
+    """The version asked for, if the caller may read it; kept until the answer is sent.
+
+    For a symlink it is what the link stands for.
+    """
     try:
         version = call.hold(await call.run(versions.find, bucket.name, key, version_id))
     except CosError:
         access.list_objects(call.caller, bucket)
         raise
     access.read(call.caller, bucket, version)
-    return version
+    target = version.attributes.target
+    if not target:
+        return version
+    linked = call.hold(await call.run(versions.find, bucket.name, target))
+    access.read(call.caller, bucket, linked)
+    if linked.attributes.target:
+        raise CosError("InvalidArgument", "The target of a symlink is a symlink.")
+    return linked
+
+
+def locate(job: Job, call: Call) -> Version:
+    """The version a request names, itself, without its content; strangers learn of none."""
+    version_id = call.params.get("versionId", "")
+    try:
+        return versions.find(job, call.target.bucket, call.key, version_id, pin=False)
+    except CosError:
+        access.list_objects(call.caller, call.bucket())
+        raise
+
+
+def _check_referer(call: Call, bucket: Bucket) -> None:
+    stored = call.services.configurations.get(bucket.name, "BucketReferer")
+    if stored is not None:
+        is_signed = bool(call.caller.owner)
+        referers.check(stored, call.headers.get("referer", ""), is_signed=is_signed)
 
 
 def _overrides(call: Call) -> dict[str, str]:

@@ -9,9 +9,22 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
-from . import appending, buckets, copying, listing, multipart, objects, restoring
+from . import (
+    appending,
+    buckets,
+    certificates,
+    configuring,
+    copying,
+    describing,
+    listing,
+    multipart,
+    objects,
+    restoring,
+    symlinks,
+)
 from .errors import CosError
 from .routing import Scope, Target
+from .settings import SETTINGS, Setting
 from .wire import Call, Reply
 
 _COPY = "x-cos-copy-source"
@@ -26,6 +39,12 @@ class Operation(NamedTuple):
     handler: Callable[[Call], Awaitable[Reply]]
     header: str = ""
     """A header that must be there as well."""
+    needs: str = ""
+    """A parameter that must be there as well, which alone means nothing."""
+    setting: Setting | None = None
+    """The setting it is about."""
+    limits: str = ""
+    """In words, what of it is stored and returned only."""
 
 
 def _operation(
@@ -36,8 +55,29 @@ def _operation(
     *,
     parameters: str = "",
     header: str = "",
+    needs: str = "",
+    limits: str = "",
 ) -> Operation:
-    return Operation(name, scope, method, frozenset(parameters.split()), handler, header)
+    words = frozenset(parameters.split())
+    return Operation(name, scope, method, words, handler, header, needs, None, limits)
+
+
+def _of_setting(setting: Setting) -> list[Operation]:
+    """The operations that put, get and delete it."""
+    handlers = {"Put": configuring.put, "Get": configuring.get, "Delete": configuring.delete}
+    found = [
+        Operation(
+            f"{verb}{setting.name}",
+            "bucket",
+            verb.upper(),
+            frozenset({setting.parameter}),
+            make(setting),
+            needs="id" if setting.is_named and verb == "Get" else "",
+            setting=setting,
+        )
+        for verb, make in handlers.items()
+    ]
+    return found if setting.is_deletable else found[:2]
 
 
 # Of those that fit, the first one counts.
@@ -112,14 +152,89 @@ OPERATIONS = (
     ),
     _operation("AppendObject", "object", "POST", appending.append_object, parameters="append"),
     _operation("RestoreObject", "object", "POST", restoring.restore_object, parameters="restore"),
+    _operation("OptionsObject", "object", "OPTIONS", configuring.options_object),
+    _operation("OptionsObject", "bucket", "OPTIONS", configuring.options_object),
+    _operation("PutObjectAcl", "object", "PUT", describing.put_object_acl, parameters="acl"),
+    _operation("GetObjectAcl", "object", "GET", describing.get_object_acl, parameters="acl"),
+    _operation(
+        "PutObjectTagging", "object", "PUT", describing.put_object_tagging, parameters="tagging"
+    ),
+    _operation(
+        "GetObjectTagging", "object", "GET", describing.get_object_tagging, parameters="tagging"
+    ),
+    _operation(
+        "DeleteObjectTagging",
+        "object",
+        "DELETE",
+        describing.delete_object_tagging,
+        parameters="tagging",
+    ),
+    _operation("PutSymlink", "object", "PUT", symlinks.put_symlink, parameters="symlink"),
+    _operation("GetSymlink", "object", "GET", symlinks.get_symlink, parameters="symlink"),
+    _operation("PutBucketAcl", "bucket", "PUT", describing.put_bucket_acl, parameters="acl"),
+    _operation("GetBucketAcl", "bucket", "GET", describing.get_bucket_acl, parameters="acl"),
+    _operation(
+        "GetBucketLocation",
+        "bucket",
+        "GET",
+        configuring.get_bucket_location,
+        parameters="location",
+    ),
+    _operation(
+        "PutBucketDomainCertificate",
+        "bucket",
+        "PUT",
+        certificates.put_bucket_domain_certificate,
+        parameters="domaincertificate",
+        limits="the domains are kept, the certificate and its key are not",
+    ),
+    _operation(
+        "GetBucketDomainCertificate",
+        "bucket",
+        "GET",
+        certificates.get_bucket_domain_certificate,
+        parameters="domaincertificate",
+        limits="says whether a certificate was put",
+    ),
+    _operation(
+        "DeleteBucketDomainCertificate",
+        "bucket",
+        "DELETE",
+        certificates.delete_bucket_domain_certificate,
+        parameters="domaincertificate",
+        limits="no certificate is given back any more",
+    ),
+    *(operation for setting in SETTINGS for operation in _of_setting(setting)),
+    _operation(
+        "PostBucketInventory",
+        "bucket",
+        "POST",
+        configuring.post_bucket_inventory,
+        parameters="inventory",
+        limits="no report is made",
+    ),
+    _operation(
+        "ListBucketInventoryConfigurations",
+        "bucket",
+        "GET",
+        configuring.list_bucket_inventory_configurations,
+        parameters="inventory",
+    ),
+    _operation(
+        "ListBucketIntelligentTieringConfigurations",
+        "bucket",
+        "GET",
+        configuring.list_bucket_intelligent_tiering_configurations,
+        parameters="intelligent-tiering",
+    ),
 )
 
 _KNOWN_SUBRESOURCES = """
 accelerate acl append asymmetric-replication ci-process cors cse delete domain
 domaincertificate encryption intelligent-tiering intelligenttiering inventory legal-hold
 lifecycle location logging notification object-lock objectlock origin partNumber policy
-referer rename replication restore retention select symlink tagging torrent truncate
-uploadId uploads versioning versions website
+referer rename replication response-control restore retention select symlink tagging torrent
+truncate uploadId uploads versioning versions website
 """
 # Each of these makes a request another operation. One that is not taken up by an entry of
 # the table must not be overlooked: PUT ?acl is not a PUT of content.
@@ -128,15 +243,18 @@ _SUBRESOURCES = frozenset(_KNOWN_SUBRESOURCES.split())
 
 def find(target: Target, headers: Mapping[str, str]) -> Operation:
     """The operation a request means."""
-    subresources = _SUBRESOURCES & set(target.params)
+    # A browser asks before any request whatever, with all its parameters.
+    is_preflight = target.method == "OPTIONS"
+    subresources = frozenset() if is_preflight else _SUBRESOURCES & set(target.params)
     for operation in OPERATIONS:
         if (
             (operation.scope, operation.method) == (target.scope, target.method)
             and subresources == operation.parameters
             and (not operation.header or operation.header in headers)
+            and (not operation.needs or operation.needs in target.params)
         ):
             return operation
-    known = ", ".join(operation.name for operation in OPERATIONS)
+    known = ", ".join(dict.fromkeys(operation.name for operation in OPERATIONS))
     asked = "&".join([target.method, *sorted(subresources)])
     raise CosError(
         "NotImplemented",

@@ -22,6 +22,7 @@ class Bucket(NamedTuple):
     region: str
     created: int
     acl: str
+    """As ``acls`` keeps it."""
     versioning: str
     """Empty, ``Enabled`` or ``Suspended``."""
 
@@ -49,7 +50,9 @@ class Attributes:
     """Salted hash of the key that the customer must show again."""
     tagging: str = ""
     kind: str = "normal"
-    """``normal`` or ``appendable``."""
+    """``normal``, ``appendable`` or ``symlink``."""
+    target: str = ""
+    """The key a symlink stands for."""
     restore: Restore | None = None
 
     def to_json(self) -> str:

@@ -27,8 +27,10 @@ from . import buckets, versions
 from .auth import Credential, Keyring
 from .blobs import BlobStore
 from .clock import Clock
+from .configurations import Configurations
 from .database import Database, Job
 from .errors import CosError
+from .expiring import Sweeper
 from .faults import SELECTORS, Fault, FaultBook, FaultRule
 from .handling import Handler
 from .journal import Journal, RequestRecord
@@ -162,8 +164,19 @@ class CosEmulator:
         except RuntimeError:
             blobs.close()
             raise
-        known = database.run_now(buckets.load)
-        return Services(database, blobs, self.clock, self._limits, self.region, self._hosts, known)
+        known, configurations = database.run_now(buckets.load), Configurations()
+        database.run_now(configurations.load)
+        return Services(
+            database,
+            blobs,
+            self.clock,
+            self._limits,
+            self.region,
+            self._hosts,
+            known,
+            configurations,
+            Sweeper(database, configurations, self.clock),
+        )
 
     def _accept(self) -> asyncio.Protocol:
         if len(self._http.connections) >= self._limits.max_connections:
@@ -302,6 +315,7 @@ class CosEmulator:
     async def read(self, bucket: str, key: str) -> bytes:
         """The content of an object."""
         database, blobs = self._services.database, self._services.blobs
+        await self._services.sweeper.settle(bucket)
         version = await database.run(versions.find, bucket, key)
         try:
             return b"".join([piece async for piece in blobs.read(version.layout)])
@@ -310,6 +324,7 @@ class CosEmulator:
 
     async def uploads(self, bucket: str) -> list[tuple[str, str]]:
         """Key and id of each multipart upload under way, oldest first."""
+        await self._services.sweeper.settle(bucket)
         return await self._services.database.run(_uploads, bucket)
 
 

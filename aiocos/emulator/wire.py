@@ -23,8 +23,10 @@ from aiohttp import web
 from .auth import Caller
 from .blobs import INLINE, Blob, BlobStore, Layout
 from .clock import Clock
+from .configurations import Configurations
 from .database import Database, Job
 from .errors import CosError, Dropped
+from .expiring import Sweeper
 from .faults import FaultRule
 from .records import Bucket, Version
 from .routing import Hosts, Target
@@ -175,6 +177,8 @@ class Services(NamedTuple):
     hosts: Hosts
     buckets: dict[str, Bucket]
     """A copy of the table, for looking before a long body is read."""
+    configurations: Configurations
+    sweeper: Sweeper
 
 
 @dataclass(slots=True)

@@ -19,16 +19,17 @@ MAX_DEPTH = 16
 
 Value: TypeAlias = "str | int | bool | Sequence[Node] | None"
 Node: TypeAlias = "tuple[str, Value]"
+"""Name and content; attributes may follow the name, as they are to be written."""
 
 _DECLARATION = b"<?xml version='1.0' encoding='utf-8' ?>\n"
 _SPECIAL = re.compile('[&<>"\r\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]')
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\r": "&#13;"}
 
 
-def document(root: str, nodes: Sequence[Node]) -> bytes:
+def document(root: str, content: Value) -> bytes:
     """A whole document."""
     pieces: list[str] = []
-    _append(pieces, (root, nodes))
+    _append(pieces, (root, content))
     return _DECLARATION + "".join(pieces).encode()
 
 
@@ -49,7 +50,7 @@ def _append(pieces: list[str], node: Node) -> None:
         pieces.append(f"<{name}>")
         for child in value:
             _append(pieces, child)
-        pieces.append(f"</{name}>")
+        pieces.append(f"</{name.partition(' ')[0]}>")
 
 
 class Element:
@@ -59,8 +60,27 @@ class Element:
         self._node = node
         self.name = etree.QName(node).localname
 
+    @property
+    def content(self) -> str:
+        return self._node.text or ""
+
+    def elements(self) -> list[Element]:
+        return [Element(child) for child in self._node]
+
     def children(self, name: str) -> list[Element]:
         return [child for child in map(Element, self._node) if child.name == name]
+
+    def at(self, path: str) -> list[Element]:
+        """The elements at the end of a path such as ``Rule/Filter/Tag``."""
+        found: list[Element] = [self]
+        for name in path.split("/"):
+            found = [child for element in found for child in element.children(name)]
+        return found
+
+    def value(self) -> Value:
+        """What is in it, ready to be written again: nodes, or text."""
+        children = self.elements()
+        return [(child.name, child.value()) for child in children] if children else self.content
 
     def text(self, name: str) -> str | None:
         """The text of the first child of this name, None without such a child."""

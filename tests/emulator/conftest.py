@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import requests
 from cos_wire import Wire
+from qcloud_cos import CosConfig, CosS3Client
 
 from aiocos.emulator import CosEmulator
 
@@ -19,3 +22,12 @@ async def server() -> AsyncIterator[CosEmulator]:
 @pytest.fixture
 def wire(server: CosEmulator) -> Wire:
     return Wire(server)
+
+
+@pytest.fixture
+def sdk(server: CosEmulator) -> Iterator[CosS3Client]:
+    """The official client, without retries, that logs nothing below errors."""
+    logging.getLogger("qcloud_cos").setLevel(logging.CRITICAL)
+    # The SDK shares one session among all clients and never closes it.
+    with requests.Session() as session:
+        yield CosS3Client(CosConfig(**server.settings()), retry=0, session=session)

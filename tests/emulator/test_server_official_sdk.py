@@ -2,35 +2,16 @@
 
 import asyncio
 import io
-import logging
 import os
 
 import pytest
 import requests
 from cos_wire import BUCKET
+from official import in_thread
 from qcloud_cos import CosClientError, CosConfig, CosS3Client, CosServiceError
 
 MIB = 1 << 20
 REGION = "ap-guangzhou"
-
-
-@pytest.fixture
-def sdk(server):
-    """A client without retries that logs nothing below errors."""
-    logging.getLogger("qcloud_cos").setLevel(logging.CRITICAL)
-    # The SDK shares one session among all clients and never closes it.
-    with requests.Session() as session:
-        yield CosS3Client(CosConfig(**server.settings()), retry=0, session=session)
-
-
-def in_thread(test):
-    """Run a blocking test beside the loop that serves it."""
-
-    async def run(sdk, tmp_path):
-        await asyncio.to_thread(test, sdk, tmp_path)
-
-    run.__doc__, run.__name__ = test.__doc__, test.__name__
-    return run
 
 
 @in_thread
