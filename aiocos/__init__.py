@@ -23,6 +23,7 @@ from aiocos.errors import (
     CosClientError,
     CosException,
     CosServiceError,
+    CredentialsError,
     DamagedUploadError,
     DecryptionError,
     ExpiredTokenError,
@@ -51,6 +52,19 @@ if TYPE_CHECKING:
     from aiocos.crypto.client import CosEncryptionClient
     from aiocos.crypto.envelopes import WrappedKey
     from aiocos.crypto.keys import AESProvider, KeyProvider, RSAProvider
+    from aiocos.identity import (
+        AssumeRoleCredentials,
+        CoscliCredentials,
+        CoscmdCredentials,
+        CredentialChain,
+        CvmRoleCredentials,
+        EnvironmentCredentials,
+        ProfileCredentials,
+        ScfCredentials,
+        TccliCredentials,
+        WebIdentityCredentials,
+        default_credentials,
+    )
     from aiocos.stream import StreamBody
     from aiocos.transfer.handle import Transfer
     from aiocos.transfer.manager import TransferConfig, TransferManager
@@ -62,6 +76,7 @@ __all__ = [
     "AESProvider",
     "AccessDeniedError",
     "AmbiguousResultError",
+    "AssumeRoleCredentials",
     "ClientStateError",
     "CosClientError",
     "CosConfig",
@@ -69,10 +84,16 @@ __all__ = [
     "CosException",
     "CosS3Client",
     "CosServiceError",
+    "CoscliCredentials",
+    "CoscmdCredentials",
+    "CredentialChain",
     "CredentialProvider",
     "Credentials",
+    "CredentialsError",
+    "CvmRoleCredentials",
     "DamagedUploadError",
     "DecryptionError",
+    "EnvironmentCredentials",
     "ExpiredTokenError",
     "Failure",
     "IntegrityError",
@@ -84,13 +105,16 @@ __all__ = [
     "ObjectChangedError",
     "ParameterError",
     "PreconditionError",
+    "ProfileCredentials",
     "RSAProvider",
     "RedirectError",
     "ResponseParseError",
     "RetryPolicy",
+    "ScfCredentials",
     "SignatureError",
     "SourceChangedError",
     "StreamBody",
+    "TccliCredentials",
     "ThrottledError",
     "Timeouts",
     "Transfer",
@@ -99,24 +123,37 @@ __all__ = [
     "TransferEvent",
     "TransferManager",
     "TransportError",
+    "WebIdentityCredentials",
     "WrappedKey",
     "crc64",
+    "default_credentials",
     "user_metadata",
 ]
 
 
 _LATER = {
     "AESProvider": "crypto.keys",
+    "AssumeRoleCredentials": "identity",
     "CosEncryptionClient": "crypto.client",
     "CosS3Client": "client",
+    "CoscliCredentials": "identity",
+    "CoscmdCredentials": "identity",
+    "CredentialChain": "identity",
+    "CvmRoleCredentials": "identity",
+    "EnvironmentCredentials": "identity",
     "KeyProvider": "crypto.keys",
+    "ProfileCredentials": "identity",
     "RSAProvider": "crypto.keys",
+    "ScfCredentials": "identity",
     "StreamBody": "stream",
+    "TccliCredentials": "identity",
     "Transfer": "transfer.handle",
     "TransferConfig": "transfer.manager",
     "TransferEvent": "transfer.progress",
     "TransferManager": "transfer.manager",
+    "WebIdentityCredentials": "identity",
     "WrappedKey": "crypto.envelopes",
+    "default_credentials": "identity",
 }
 
 if not TYPE_CHECKING:  # a checker would take any name for granted

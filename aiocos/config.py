@@ -104,7 +104,8 @@ class CosConfig:
     Token: str | None = None
     """Of temporary credentials."""
     CredentialInstance: CredentialInstance | CredentialProvider | None = None
-    """Read anew for every attempt; used when no key pair is given."""
+    """Read anew for every attempt; used when no key pair is given. ``default_credentials()``
+    looks where Tencent's tools keep keys."""
     Anonymous: bool | None = None
     """Send no signature."""
     Scheme: Literal["http", "https"] = "https"

@@ -14,11 +14,15 @@ from aiocos.errors import ParameterError
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """One key pair, and the token that belongs to it if it is temporary."""
+    """One key pair, and the token that belongs to it if it is temporary.
+
+    ``expiry`` is the Unix time from which COS refuses them, None where that is not known.
+    """
 
     secret_id: str
     secret_key: str = field(repr=False)
     token: str | None = field(default=None, repr=False)
+    expiry: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("secret_id", "secret_key"):
@@ -32,6 +36,8 @@ class Credentials:
             _check_printable(value, name)
         if self.token is not None:
             _check_printable(self.token, "token")
+        if not isinstance(self.expiry, int | float | None):
+            raise ParameterError("expiry must be Unix time in seconds, or None")
 
 
 def _check_printable(value: object, name: str) -> None:
@@ -50,6 +56,15 @@ class CredentialProvider(Protocol):
 
     async def get_credentials(self, *, refresh: bool = False) -> Credentials:
         """Return the credentials to sign with now."""
+        ...
+
+
+@runtime_checkable
+class RefreshesAhead(Protocol):
+    """A provider that may have a refresh under way which nobody waits for."""
+
+    async def end_refresh(self) -> None:
+        """Stop that refresh, in this event loop. The provider can be used on."""
         ...
 
 

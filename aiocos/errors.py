@@ -4,6 +4,7 @@ CosException
   CosClientError            no usable answer
     ParameterError          a bad argument, nothing sent (also a ValueError)
     ClientStateError        the client is closed, or used in another event loop or process
+    CredentialsError        there are no credentials, or their source does not work
     TransportError          connect, timeout, reset; .sent: had the request left us?
     ResponseParseError      the answer is not what COS sends
     IntegrityError          length or checksum disagrees
@@ -88,6 +89,20 @@ class ParameterError(CosClientError, ValueError):
 
 class ClientStateError(CosClientError, RuntimeError):
     """The client is closed, or belongs to another event loop or process."""
+
+
+class CredentialsError(CosClientError):
+    """There are no usable credentials: none, half a pair, expired, or a source that fails.
+
+    ``is_missing`` where something is to be set, rather than to be put right elsewhere.
+    ``sent`` is always False: nothing went to COS.
+    """
+
+    sent = False
+
+    def __init__(self, message: str, *, is_missing: bool = False) -> None:
+        super().__init__(message)
+        self.is_missing = is_missing
 
 
 class TransportError(CosClientError):

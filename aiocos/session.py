@@ -159,9 +159,12 @@ class Session:
     async def close(self) -> None:
         """Close every connection. A body that is still being read then fails."""
         self._is_closed = True
-        if self._transport is not None and self._loop is asyncio.get_running_loop():
-            await self._transport.close()
-        self.executor.end()
+        try:
+            await self.signer.close()
+        finally:
+            if self._transport is not None and self._loop is asyncio.get_running_loop():
+                await self._transport.close()
+            self.executor.end()
 
     # -- one call ------------------------------------------------------------
 

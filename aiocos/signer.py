@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from aiocos import signing
 from aiocos.config import CosConfig
-from aiocos.credentials import CredentialProvider, Credentials, snapshot
+from aiocos.credentials import CredentialProvider, Credentials, RefreshesAhead, snapshot
 from aiocos.encoding.urls import Target
 from aiocos.request import Request
 from aiocos.retry import seconds_ahead
@@ -56,6 +56,12 @@ class Signer:
         return self._static is None and isinstance(
             self._config.CredentialInstance, CredentialProvider
         )
+
+    async def close(self) -> None:
+        """Leave no refresh of the credentials running. Other clients may use them on."""
+        instance: object = self._config.CredentialInstance
+        if isinstance(instance, RefreshesAhead):
+            await instance.end_refresh()
 
     def now(self) -> int:
         """Unix time as COS sees it."""

@@ -10,14 +10,16 @@ from collections.abc import AsyncIterator, Callable, Generator
 import pytest
 
 from aiocos import (
+    AssumeRoleCredentials,
     CosConfig,
     CosS3Client,
+    Credentials,
     RetryPolicy,
     Timeouts,
     TransferConfig,
     TransferManager,
 )
-from aiocos.emulator import CosEmulator
+from aiocos.emulator import CosEmulator, IdentityEmulator
 from tests.support.alone import turn
 
 BUCKET = "examplebucket-1250000000"
@@ -101,3 +103,34 @@ class StallWatch:
 @pytest.fixture
 def stall_watch() -> StallWatch:
     return StallWatch()
+
+
+@pytest.fixture
+async def identity(emulator: CosEmulator) -> AsyncIterator[IdentityEmulator]:
+    """STS and a metadata service whose keys the local server accepts."""
+    async with IdentityEmulator(emulator) as server:
+        yield server
+
+
+@pytest.fixture
+def client_of(make_client: MakeClient) -> MakeClient:
+    """Makes clients that have their keys from a provider."""
+
+    def make(provider: object, **changes: object) -> CosS3Client:
+        none = {"SecretId": None, "SecretKey": None}
+        return make_client(CredentialInstance=provider, **none, **changes)
+
+    return make
+
+
+@pytest.fixture
+def assume(
+    emulator: CosEmulator, identity: IdentityEmulator
+) -> Callable[..., AssumeRoleCredentials]:
+    """Makes providers of a role, assumed with the local server's own keys or with others."""
+    own = Credentials(emulator.secret_id, emulator.secret_key)
+
+    def make(source: object = own, **changes: object) -> AssumeRoleCredentials:
+        return AssumeRoleCredentials(source, identity.arn(), endpoint=identity.url, **changes)
+
+    return make

@@ -123,7 +123,16 @@ def check_transfers() -> None:
     ]
 
 
+def check_credentials() -> None:
+    assert run("credentials.py").splitlines() == [
+        "environment: absent",
+        "CVM role: used",
+        "new keys: True",
+    ]
+
+
 CHECKS: dict[str, Callable[[], None]] = {
+    "credentials.py": check_credentials,
     "directories.py": check_directories,
     "encryption.py": check_encryption,
     "error_handling.py": check_error_handling,

@@ -34,6 +34,7 @@ FLOORS = {
     "session": 3,
     "stream": 3,
     "operations": 4,
+    "identity": 4,
     "transfer": 5,
     "client": 6,
     "crypto": 7,

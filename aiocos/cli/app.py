@@ -19,6 +19,7 @@ from aiocos import __version__
 from aiocos.cli import drawing, failing, places, serving, verbs
 from aiocos.cli.failing import CommandError, UsageError
 from aiocos.cli.settings import ANYWHERE, Connection, make_client
+from aiocos.cli.settings import credentials as find_credentials
 
 if TYPE_CHECKING:
     from aiocos.transfer.batch import Report
@@ -36,6 +37,8 @@ app: Final = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
+credentials: Final = App(name="credentials", help="See which keys are used, and why.")
+app.command(credentials)
 
 
 @app.command
@@ -223,6 +226,19 @@ async def emulator(
     """
     await serving.serve(port, data, bucket)
     return 0
+
+
+@credentials.command
+async def explain() -> int:
+    """Say whose keys the other commands use, and where else was looked.
+
+    No secret is shown. The services of the cloud are asked as they would be for a command.
+    """
+    from aiocos.cli import explaining  # noqa: PLC0415 - it brings aiohttp
+
+    findings = await find_credentials(os.environ).explain()
+    drawing.table(explaining.rows(findings))
+    return 0 if explaining.is_found(findings) else failing.FAILED
 
 
 def _ended(report: Report) -> int:

@@ -8,7 +8,13 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from aiocos.errors import UNKNOWN, CosException, CosServiceError, ParameterError
+from aiocos.errors import (
+    UNKNOWN,
+    CosException,
+    CosServiceError,
+    CredentialsError,
+    ParameterError,
+)
 
 FAILED: Final = 1
 USAGE: Final = 2
@@ -55,6 +61,8 @@ def describe(error: BaseException, about: str = "") -> str:
     elif isinstance(error, CosServiceError) and error.request_id == UNKNOWN:
         # What a long answer said of one key among many.
         text = f"{error.code}: {error.message}"
+    elif isinstance(error, CredentialsError) and error.is_missing:
+        text = f"{error} (--local DIR needs no account)"
     elif isinstance(error, CosException | CommandError):
         text = str(error)
     else:
@@ -65,7 +73,7 @@ def describe(error: BaseException, about: str = "") -> str:
 def exit_code(error: BaseException) -> int:
     """Return the code that a failure of the whole command ends in."""
     error = _single(error)
-    if isinstance(error, UsageError):
+    if isinstance(error, UsageError) or (isinstance(error, CredentialsError) and error.is_missing):
         return USAGE
     if isinstance(error, ParameterError) and not isinstance(error.__cause__, OSError):
         return USAGE

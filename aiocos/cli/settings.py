@@ -1,8 +1,9 @@
 """Which COS, and who asks.
 
 In: the options every verb has, and the environment. Out: a ``CosConfig``, and a client.
-Secrets are taken from the environment only, where other users' process lists do not show
-them.
+Secrets are no options, because other users' process lists would show them: they come from
+COS_SECRET_ID and its kin, then TENCENTCLOUD_SECRET_ID and its kin, then the other places
+of ``default_credentials``.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from aiocos.config import CosConfig, is_loopback
 
 if TYPE_CHECKING:
     from aiocos.client import CosS3Client
+    from aiocos.identity import CredentialChain
 
-_FAMILIES: Final = ("COS", "TENCENTCLOUD")
 _DEFAULT_REGION: Final = "ap-guangzhou"
 
 
@@ -77,26 +78,17 @@ def configure(
         raise UsageError(
             "no region: give --region or set COS_REGION, or use --local DIR, which needs no account"
         )
-    secret_id, secret_key, token = _key_pair(environ)
-    given: dict[str, Any] = {"SecretId": secret_id, "SecretKey": secret_key, "Token": token}
+    given: dict[str, Any] = {"CredentialInstance": credentials(environ)}
     given |= _place(endpoint, region) if endpoint else {"Region": region or _DEFAULT_REGION}
     return CosConfig(**given)
 
 
-def _key_pair(environ: Mapping[str, str]) -> tuple[str, str, str | None]:
-    """Return key id, key and token, all of one family of variables."""
-    for family in _FAMILIES:
-        names = [f"{family}_{part}" for part in ("SECRET_ID", "SECRET_KEY")]
-        values = [environ.get(name, "") for name in names]
-        if all(values):
-            return values[0], values[1], environ.get(f"{family}_TOKEN") or None
-        if any(values):
-            there, missing = names if values[0] else reversed(names)
-            raise UsageError(f"{there} is set, but {missing} is not")
-    raise UsageError(
-        "no credentials: set COS_SECRET_ID and COS_SECRET_KEY (or TENCENTCLOUD_SECRET_ID and "
-        "TENCENTCLOUD_SECRET_KEY), or use --local DIR, which needs no account"
-    )
+def credentials(environ: Mapping[str, str]) -> CredentialChain:
+    """Return the places where the keys may be: COS_SECRET_ID before all others."""
+    # It brings aiohttp: help does without.
+    from aiocos.identity import default_credentials  # noqa: PLC0415
+
+    return default_credentials(environ, first="COS")
 
 
 def _place(endpoint: str, region: str | None) -> dict[str, Any]:

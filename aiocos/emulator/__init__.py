@@ -10,8 +10,17 @@ from __future__ import annotations
 
 from .clock import Clock
 from .faults import Fault, FaultRule
+from .identity import IdentityEmulator
 from .journal import RequestRecord
 from .server import CosEmulator
 from .wire import Limits
 
-__all__ = ["Clock", "CosEmulator", "Fault", "FaultRule", "Limits", "RequestRecord"]
+__all__ = [
+    "Clock",
+    "CosEmulator",
+    "Fault",
+    "FaultRule",
+    "IdentityEmulator",
+    "Limits",
+    "RequestRecord",
+]

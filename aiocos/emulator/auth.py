@@ -64,6 +64,9 @@ class Keyring:
     def add(self, credential: Credential) -> None:
         self._known[credential.secret_id] = credential
 
+    def find(self, secret_id: str) -> Credential | None:
+        return self._known.get(secret_id)
+
     def identify(
         self, target: Target, headers: Mapping[str, str], wall: float, now: float
     ) -> Caller:

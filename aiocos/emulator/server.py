@@ -257,6 +257,10 @@ class CosEmulator:
         owner = appid or self.appid
         self._keyring.add(Credential(secret_id, secret_key, owner, token or "", expires))
 
+    def credential(self, secret_id: str) -> Credential | None:
+        """What this server knows under a key id."""
+        return self._keyring.find(secret_id)
+
     # -- faults
 
     def add_fault(self, rule: FaultRule) -> Fault:

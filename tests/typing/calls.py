@@ -16,8 +16,10 @@ import aiofiles
 
 import aiocos
 from aiocos import (
+    AssumeRoleCredentials,
     CosConfig,
     CosS3Client,
+    CredentialChain,
     Credentials,
     RetryPolicy,
     StreamBody,
@@ -79,6 +81,11 @@ def right_configurations() -> None:
     assert_type(CosConfig.local("somewhere"), CosConfig)
     assert_type(CosConfig.local(Path("somewhere"), UA="mine").endpoint, str)
     CosConfig(Region="a-b", CredentialInstance=Provider(), Timeout=(3, 7.5), Appid="125")
+    CosConfig(Region="a-b", CredentialInstance=aiocos.default_credentials(profile="prod"))
+    role = AssumeRoleCredentials(
+        Provider(), "qcs::cam::uin/1:roleName/a", Policy={"version": "2.0"}
+    )
+    CosConfig(Region="a-b", CredentialInstance=CredentialChain(role, Credentials("AKID", "key")))
     CosConfig(Region="a-b", Secret_id="AKID", Secret_key="key", VerifySSL="ca.pem")
     CosConfig(Domain="files.example", Anonymous=True, Proxies={"http": "http://proxy:3128"})
     CosConfig(Region="a-b", Anonymous=True, Timeouts=Timeouts(idle=None, min_rate=None))
@@ -96,6 +103,9 @@ def wrong_configurations() -> None:
     CosConfig(Scheme="ftp")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     CosConfig(Timeout="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     CosConfig(CredentialInstance=NotProvider())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    CredentialChain("AKID")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    AssumeRoleCredentials("AKID", "qcs::a")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    aiocos.default_credentials(first="AWS")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     CosS3Client("ap-guangzhou")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     CosS3Client(config_of(), transfers=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     CosS3Client(config_of(), 3, TransferConfig())  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
