@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         WebIdentityCredentials,
         default_credentials,
     )
+    from aiocos.operations.event_stream import EventStream
     from aiocos.stream import StreamBody
     from aiocos.transfer.handle import Transfer
     from aiocos.transfer.manager import TransferConfig, TransferManager
@@ -94,6 +95,7 @@ __all__ = [
     "DamagedUploadError",
     "DecryptionError",
     "EnvironmentCredentials",
+    "EventStream",
     "ExpiredTokenError",
     "Failure",
     "IntegrityError",
@@ -141,6 +143,7 @@ _LATER = {
     "CredentialChain": "identity",
     "CvmRoleCredentials": "identity",
     "EnvironmentCredentials": "identity",
+    "EventStream": "operations.event_stream",
     "KeyProvider": "crypto.keys",
     "ProfileCredentials": "identity",
     "RSAProvider": "crypto.keys",

@@ -16,6 +16,7 @@ from aiocos.config import CosConfig
 from aiocos.errors import ClientStateError, ParameterError
 from aiocos.operations.addresses import AddressOperations
 from aiocos.operations.buckets import BucketOperations
+from aiocos.operations.selecting import SelectOperations
 from aiocos.retry import RetryPolicy
 from aiocos.session import Session
 from aiocos.transfer.directories import DirectoryOperations
@@ -26,7 +27,13 @@ if TYPE_CHECKING:
     from aiocos.emulator import CosEmulator
 
 
-class CosS3Client(DirectoryOperations, HousekeepingOperations, BucketOperations, AddressOperations):
+class CosS3Client(
+    DirectoryOperations,
+    HousekeepingOperations,
+    BucketOperations,
+    AddressOperations,
+    SelectOperations,
+):
     """Talks to COS. One client for each event loop; safe for any number of tasks.
 
     ``async with CosS3Client(config) as client``, or make one and ``await aclose()`` it:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from lxml import etree
 
 from aiocos.encoding import xml
+from aiocos.encoding.urls import query_string
 from aiocos.errors import (
     UNKNOWN,
     CosServiceError,
@@ -80,6 +81,25 @@ def read_failure(request: Request, reply: Reply, our_http_string: str = "") -> C
             retry_after_s=_retry_after(headers, date),
             date=date,
             hint=hint,
+        )
+    )
+
+
+def stream_failure(
+    request: Request, headers: Mapping[str, str], code: str, message: str
+) -> CosServiceError:
+    """Return the error that came inside an answer which had begun as a success."""
+    query = f"?{query_string(request.query)}" if request.query else ""
+    return service_error(
+        ServiceFailure(
+            status=200,
+            code=code,
+            message=without_secrets(message.encode()).decode(),
+            resource=f"{request.target.origin}{request.raw_path}{query}",
+            request_id=headers.get("x-cos-request-id") or UNKNOWN,
+            trace_id=headers.get("x-cos-trace-id") or UNKNOWN,
+            method=request.method,
+            date=headers.get("Date", ""),
         )
     )
 

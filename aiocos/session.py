@@ -292,19 +292,26 @@ class Session:
             raise self._final(error, call)
         return None
 
-    async def before_resume(self, error: TransportError, attempts: Attempts) -> None:
+    async def before_resume(
+        self, error: CosException, attempts: Attempts, operation: str = "GetObject"
+    ) -> None:
         """Wait before a body that broke off is asked for again, or raise ``error``."""
         policy = self._policy
-        if attempts.made >= policy.max_attempts or not error.retryable:
-            error.add_note(f"the body broke off {attempts.made} times in a row")
+        trouble = retry.trouble_of(error, None)
+        step = retry.decide(
+            policy, trouble, Repeat.SAFE, attempts, replayable=True, refreshable=False
+        )
+        if step is not Step.RETRY:
+            if not isinstance(error, CosServiceError):
+                error.add_note(f"the body broke off {attempts.made} times in a row")
             raise error
-        delay_s = retry.backoff(policy, Trouble.UNKNOWN, attempts, None, self._uniform)
+        delay_s = retry.backoff(policy, trouble, attempts, None, self._uniform)
         if delay_s is None or not self._budget.take(policy.cost):
             raise error
         attempts.made += 1
         attempts.spent += policy.cost
         self.retries += 1
-        _log.warning("GetObject: the body broke off (%s), resuming in %.2f s", error, delay_s)
+        _log.warning("%s: the body broke off (%s), resuming in %.2f s", operation, error, delay_s)
         await self._sleep(delay_s)
 
     def after_resume(self, attempts: Attempts | None) -> None:

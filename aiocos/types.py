@@ -1,6 +1,8 @@
 """Types of what goes into the client's methods and what comes back, for annotations."""
 
 from aiocos.body import AsyncReadable, BodyLike, Readable
+from aiocos.encoding.events import ByteCounts, EmptyEvent, EventDetails, RecordsPayload, SelectEvent
+from aiocos.encoding.rows import JsonValue, SelectRow
 from aiocos.operations.deleting import DeleteRequest, DeleteTarget
 from aiocos.operations.multipart import CompletedPart, MultipartUpload
 from aiocos.operations.objects import RestoreRequest
@@ -55,6 +57,18 @@ from aiocos.operations.results import (
     UploadFileResult,
     Verified,
 )
+from aiocos.operations.selecting import (
+    CSVInput,
+    CSVOutput,
+    InputSerialization,
+    JSONInput,
+    JSONOutput,
+    OutputSerialization,
+    ParquetInput,
+    RequestProgress,
+    SelectObjectContentOptions,
+    SelectObjectContentResult,
+)
 from aiocos.transfer.batch import DirectoryResult, Skipped
 from aiocos.transfer.destinations import CollisionPolicy, UnsafePolicy
 from aiocos.transfer.directories import DownloadDirOptions, UploadDirOptions
@@ -76,6 +90,9 @@ __all__ = [
     "AsyncReadable",
     "BodyLike",
     "BucketList",
+    "ByteCounts",
+    "CSVInput",
+    "CSVOutput",
     "CannedACL",
     "CollisionPolicy",
     "CommonPrefix",
@@ -102,12 +119,18 @@ __all__ = [
     "DownloadDirOptions",
     "DownloadFileOptions",
     "DownloadFileResult",
+    "EmptyEvent",
+    "EventDetails",
     "GetObjectOptions",
     "GetObjectResult",
     "HeadBucketResult",
     "HeadObjectOptions",
     "HeadersResult",
     "IncompleteUpload",
+    "InputSerialization",
+    "JSONInput",
+    "JSONOutput",
+    "JsonValue",
     "ListBucketsResult",
     "ListObjectsResult",
     "ListPartsResult",
@@ -120,15 +143,23 @@ __all__ = [
     "ListedVersion",
     "MultipartUpload",
     "ObjectHead",
+    "OutputSerialization",
     "Owner",
+    "ParquetInput",
     "Priority",
     "ProgressCallback",
     "PutObjectOptions",
     "PutObjectResult",
     "Readable",
+    "RecordsPayload",
     "RequestHeaders",
+    "RequestProgress",
     "RestoreObjectOptions",
     "RestoreRequest",
+    "SelectEvent",
+    "SelectObjectContentOptions",
+    "SelectObjectContentResult",
+    "SelectRow",
     "Skipped",
     "StorageClassName",
     "UnsafePolicy",

@@ -131,6 +131,13 @@ def check_credentials() -> None:
     ]
 
 
+def check_querying() -> None:
+    assert run("querying.py").splitlines() == [
+        "{'name': 'Leon', 'city': 'Shenzhen'}",
+        "{'name': 'Ada', 'city': 'London'}",
+    ]
+
+
 CHECKS: dict[str, Callable[[], None]] = {
     "credentials.py": check_credentials,
     "directories.py": check_directories,
@@ -140,6 +147,7 @@ CHECKS: dict[str, Callable[[], None]] = {
     "presigned.py": check_presigned,
     "progress.py": check_progress,
     "round_trip.py": check_round_trip,
+    "querying.py": check_querying,
     "transfers.py": check_transfers,
     "web_service.py": check_web_service,
 }

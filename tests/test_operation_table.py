@@ -19,6 +19,7 @@ from aiocos.operations import (
     multipart,
     objects,
     options,
+    selecting,
 )
 from aiocos.operations.spec import Header, MetadataHeaders, Operation, Query
 
@@ -28,6 +29,7 @@ METHODS = {
     "head_object": objects.HEAD_OBJECT,
     "get_object": objects.GET_OBJECT,
     "restore_object": objects.RESTORE_OBJECT,
+    "select_object_content": selecting.SELECT_OBJECT_CONTENT,
     "delete_object": deleting.DELETE_OBJECT,
     "delete_objects": deleting.DELETE_OBJECTS,
     "copy_object": copying.COPY_OBJECT,
@@ -53,6 +55,10 @@ REQUIRED = {
     "head_object": ["Bucket", "Key"],
     "get_object": ["Bucket", "Key"],
     "restore_object": ["Bucket", "Key"],
+    "select_object_content": [
+        *["Bucket", "Key", "Expression", "ExpressionType"],
+        *["InputSerialization", "OutputSerialization"],
+    ],
     "delete_object": ["Bucket", "Key"],
     "delete_objects": ["Bucket"],
     "copy_object": ["Bucket", "Key", "CopySource"],
@@ -133,7 +139,7 @@ TRANSFERS = {
 
 def operations_defined():
     """Every Operation that the modules of the table define."""
-    modules = (buckets, copying, deleting, listing, multipart, objects)
+    modules = (buckets, copying, deleting, listing, multipart, objects, selecting)
     return {
         id(value): value
         for module in modules
@@ -197,6 +203,12 @@ async def test_the_local_server_answers_every_operation():
         "put_object": {"Body": b"x"},
         "append_object": {"Position": 0, "Data": b"x", "Key": "appended"},
         "restore_object": {"RestoreRequest": {"Days": 1}, "Key": "none"},
+        "select_object_content": {
+            "Expression": "Select * from COSObject",
+            "ExpressionType": "SQL",
+            "InputSerialization": {"CSV": {}},
+            "OutputSerialization": {"CSV": {}},
+        },
         "delete_objects": {"Delete": {"Object": [{"Key": "none"}]}},
         "copy_object": {"CopySource": source, "Key": "copy"},
         "upload_part": {"Body": b"x", "PartNumber": 1, "UploadId": "none"},
@@ -222,7 +234,7 @@ async def test_the_local_server_answers_every_operation():
                 arguments["Key"] = "a"
             with contextlib.suppress(aiocos.NotFoundError):
                 result = await getattr(client, name)(**(arguments | extra.get(name, {})))
-                if name == "get_object":
+                if name in {"get_object", "select_object_content"}:
                     result["Body"].close()
             assert server.count(operation.name) == 1, name
             assert server.count(operation.name, status=501) == 0, name

@@ -70,7 +70,6 @@ LATER = frozenset(
         "put_object_acl",
         "put_object_tagging",
         "put_symlink",
-        "select_object_content",
         "update_object_meta",
     }
 )
@@ -242,6 +241,9 @@ async def _plain(result: Any, vector: dict[str, Any], arguments: vectors.Argumen
     if not isinstance(result, dict):
         return result
     assert type(result) is dict
+    if "Payload" in result:
+        assert result.pop("Body") is result["Payload"]
+        result["Payload"] = await _read_events(result["Payload"], vector.get("consume"))
     if "Body" in result:
         how = _READERS[vector.get("consume")]
         result["Body"] = await how(result["Body"], arguments)
@@ -273,6 +275,29 @@ async def _read_to_file(body: Any, arguments: vectors.Arguments) -> Report:
     except Exception as error:
         return {"$to_file": type(error).__name__}
     return {"$to_file_b64": base64.b64encode(arguments.destination.read_bytes()).decode()}
+
+
+async def _read_events(stream: Any, how: str | None) -> Report:
+    """Events as they come, ended by what is raised; or all of the result."""
+    if how == "select_result":
+        return {"$select_result_b64": base64.b64encode(await stream.get_select_result()).decode()}
+    events: list[Any] = []
+    try:
+        async for event in stream:
+            if "Records" in event:
+                text = base64.b64encode(event["Records"]["Payload"]).decode()
+                events.append({"Records": {"Payload": {"$bytes_b64": text}}})
+            else:
+                events.append(event)
+    except aiocos.CosException as error:
+        raised = _raised(error)
+        kind = raised["exception"]["type"]
+        events.append({"$exception": {"type": kind, **_getters_of(raised)}})
+    return {"$events": events}
+
+
+def _getters_of(raised: Report) -> Report:
+    return {"getters": raised["getters"]} if "getters" in raised else {}
 
 
 _READERS = {

@@ -42,6 +42,7 @@ OPERATION_NAMES = frozenset(
         "PutBucketVersioning",
         "PutObject",
         "RestoreObject",
+        "SelectObjectContent",
         "UploadPart",
         "UploadPartCopy",
         "OptionsObject",

@@ -20,6 +20,7 @@ from . import (
     multipart,
     objects,
     restoring,
+    selecting,
     symlinks,
 )
 from .errors import CosError
@@ -226,6 +227,13 @@ OPERATIONS = (
         "GET",
         configuring.list_bucket_intelligent_tiering_configurations,
         parameters="intelligent-tiering",
+    ),
+    _operation(
+        "SelectObjectContent",
+        "object",
+        "POST",
+        selecting.select_object_content,
+        parameters="select",
     ),
 )
 

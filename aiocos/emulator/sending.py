@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import math
 import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -80,12 +81,13 @@ class Sender:
         reply = _altered(reply, rule)
         headers = self._complete(reply, ids, wall)
         bodiless = self._request.method == "HEAD" or reply.status in (204, 304)
-        if rule == FaultRule() and reply.length <= INLINE and not bodiless:
+        is_small = reply.length is not None and reply.length <= INLINE
+        if rule == FaultRule() and is_small and not bodiless:
             body = b"".join([piece async for piece in self._content(reply)])
             self.sent = len(body)
             return web.Response(status=reply.status, headers=headers, body=body)
         response = web.StreamResponse(status=reply.status, headers=headers)
-        if rule.chunked or rule.leading_whitespace:
+        if rule.chunked or rule.leading_whitespace or reply.length is None:
             response.enable_chunked_encoding()
         await response.prepare(self._request)
         if not bodiless:
@@ -99,7 +101,8 @@ class Sender:
         if self._request.method == "HEAD" and isinstance(reply.body, bytes):
             length = 0
         headers = dict(reply.headers)
-        if reply.status not in (204, 304) and not (rule.chunked or rule.leading_whitespace):
+        is_chunked = rule.chunked or rule.leading_whitespace or length is None
+        if reply.status not in (204, 304) and not is_chunked:
             headers["Content-Length"] = str(length)
         headers["Connection"] = "keep-alive" if self._request.keep_alive else "close"
         headers["Date"] = http_date(wall)
@@ -148,7 +151,8 @@ class Sender:
         if isinstance(reply.body, bytes):
             yield reply.body
             return
-        async for piece in self._blobs.read(reply.body):
+        pieces = self._blobs.read(reply.body) if isinstance(reply.body, tuple) else reply.body
+        async for piece in pieces:
             yield piece
 
     async def _end_early(self) -> None:
@@ -189,8 +193,18 @@ class Sender:
 
 
 def _altered(reply: Reply, rule: FaultRule) -> Reply:
-    if rule.truncate_hide is None or rule.truncate_hide >= reply.length:
+    if rule.truncate_hide is None or rule.truncate_hide >= (reply.length or math.inf):
         return reply
     if isinstance(reply.body, bytes):
         return Reply(reply.status, reply.headers, reply.body[: rule.truncate_hide])
+    if not isinstance(reply.body, tuple):
+        return Reply(reply.status, reply.headers, _cut(reply.body, rule.truncate_hide))
     return Reply(reply.status, reply.headers, cut(reply.body, 0, rule.truncate_hide))
+
+
+async def _cut(pieces: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes]:
+    async for piece in pieces:
+        yield piece[:size]
+        size -= len(piece)
+        if size <= 0:
+            return

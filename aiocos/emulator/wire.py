@@ -50,22 +50,26 @@ class Limits:
     max_metadata_size: int = 2048
     max_header_size: int = 64 << 10
     max_connections: int = 1000
+    max_query_s: float = 60.0
     idle_s: float = 60.0
 
 
 @dataclass(slots=True)
 class Reply:
-    """Status, headers of the operation, and a body: bytes, or a layout of blobs."""
+    """Status, headers of the operation, and a body: bytes, a layout of blobs, or a stream."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
-    body: bytes | Layout = b""
+    body: bytes | Layout | AsyncIterator[bytes] = b""
 
     @property
-    def length(self) -> int:
+    def length(self) -> int | None:
+        """None: nobody knows before the end."""
         if isinstance(self.body, bytes):
             return len(self.body)
-        return sum(segment.length for segment in self.body)
+        if isinstance(self.body, tuple):
+            return sum(segment.length for segment in self.body)
+        return None
 
 
 def xml_reply(root: str, nodes: list[Node], headers: Mapping[str, str] | None = None) -> Reply:

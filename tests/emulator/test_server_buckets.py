@@ -92,7 +92,6 @@ async def test_public_bucket(wire):
         ("PUT", "/k?retention"),
         ("PUT", "/k?acl&tagging"),
         ("DELETE", "/?logging"),
-        ("POST", "/k?select&select-type=2"),
         ("PUT", "/k?uploadId=x"),
     ],
 )

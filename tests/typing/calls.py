@@ -35,6 +35,7 @@ from aiocos.types import (
     CopySource,
     DownloadFileOptions,
     DownloadFileResult,
+    InputSerialization,
     UploadFileOptions,
     UploadFileResult,
     UploadStreamOptions,
@@ -334,6 +335,38 @@ async def results(client: CosS3Client) -> None:
     assert_type(await client.delete_bucket(BUCKET), None)
     assert_type(client.get_retry_exe_times(), int)
     assert_type(aiocos.user_metadata(response), dict[str, str])
+
+
+async def selections(client: CosS3Client) -> None:
+    response = await client.select_object_content(
+        BUCKET,
+        "a",
+        "Select * from COSObject",
+        "SQL",
+        {"CompressionType": "GZIP", "CSV": {"FileHeaderInfo": "USE"}},
+        {"JSON": {"RecordDelimiter": "\n"}},
+        RequestProgress={"Enabled": True},
+    )
+    async with response["Body"] as events:
+        assert_type(events, aiocos.EventStream)
+        async for event in events:
+            if "Records" in event:
+                assert_type(event["Records"]["Payload"], bytes)
+            if "Stats" in event:
+                assert_type(event["Stats"]["Details"].get("BytesReturned"), str | None)
+    async for row in response["Payload"].rows():
+        if isinstance(row, list):
+            assert_type(row, list[str])
+    assert_type(await response["Body"].get_select_result(), bytes)
+    await response["Body"].get_select_result_to_file(Path("x"))
+
+
+async def wrong_selections(client: CosS3Client) -> None:
+    sql = "Select * from COSObject"
+    await client.select_object_content(BUCKET, "a", sql, "PartiQL", {"CSV": {}}, {"CSV": {}})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    source: InputSerialization = {"CSV": {"Header": "USE"}}  # type: ignore[typeddict-unknown-key]  # pyright: ignore[reportAssignmentType]
+    await client.select_object_content(BUCKET, "a", sql, "SQL", source, {})
+    await client.select_object_content(BUCKET, "a", sql, "SQL", {"CSV": {}})  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 async def wrong_results(client: CosS3Client) -> None:
