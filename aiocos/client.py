@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Self
 from aiocos.config import CosConfig
 from aiocos.errors import ClientStateError, ParameterError
 from aiocos.operations.addresses import AddressOperations
-from aiocos.operations.buckets import BucketOperations
 from aiocos.operations.selecting import SelectOperations
+from aiocos.operations.settings.methods import SettingsOperations
 from aiocos.retry import RetryPolicy
 from aiocos.session import Session
 from aiocos.transfer.directories import DirectoryOperations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class CosS3Client(
     DirectoryOperations,
     HousekeepingOperations,
-    BucketOperations,
+    SettingsOperations,
     AddressOperations,
     SelectOperations,
 ):

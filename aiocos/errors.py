@@ -334,7 +334,7 @@ class CosServiceError(CosException):
 
 
 class NotFoundError(CosServiceError):
-    """There is no such bucket, object, version or upload."""
+    """There is no such bucket, object, version or upload, or no such setting."""
 
 
 class AccessDeniedError(CosServiceError):
@@ -375,7 +375,23 @@ class ThrottledError(CosServiceError):
         return self.failure.retry_after_s
 
 
+_NOTHING_SET = (
+    "NoSuchBucketPolicy",
+    "NoSuchCORSConfiguration",
+    "NoSuchConfiguration",
+    "NoSuchDomainCertificate",
+    "NoSuchDomainConfiguration",
+    "NoSuchEncryptionConfiguration",
+    "NoSuchLifecycleConfiguration",
+    "NoSuchOriginConfiguration",
+    "NoSuchTagSet",
+    "NoSuchWebsiteConfiguration",
+    "ObjectLockConfigurationNotFoundError",
+    "ReplicationConfigurationNotFoundError",
+)
+"""Codes of a setting that is not set: not found, whatever the status."""
 _BY_CODE: dict[str, type[CosServiceError]] = {
+    **dict.fromkeys(_NOTHING_SET, NotFoundError),
     "SignatureDoesNotMatch": SignatureError,
     "ExpiredToken": ExpiredTokenError,
     "InvalidToken": ExpiredTokenError,

@@ -69,6 +69,8 @@ from aiocos.operations.selecting import (
     SelectObjectContentOptions,
     SelectObjectContentResult,
 )
+from aiocos.operations.settings import types as _settings
+from aiocos.operations.settings.types import *  # noqa: F403 - a hundred names, listed there
 from aiocos.transfer.batch import DirectoryResult, Skipped
 from aiocos.transfer.destinations import CollisionPolicy, UnsafePolicy
 from aiocos.transfer.directories import DownloadDirOptions, UploadDirOptions
@@ -172,3 +174,4 @@ __all__ = [
     "Verified",
     "WhenLocked",
 ]
+__all__ += _settings.__all__

@@ -331,6 +331,12 @@ class CosEncryptionClient(KeyUpkeep):
         given: Any = await resealed(self._coding, Key, CopySource, CopyStatus, head, options)
         return await super().copy_object(Bucket, Key, CopySource, "Replaced", **given)
 
+    async def _metadata_to_store(
+        self, Key: str, head: Mapping[str, Any], metadata: Mapping[str, str]
+    ) -> Mapping[str, str]:
+        """Return other metadata, proven with the object."""
+        return await self._coding.renamed(Key, _texts(head), Key, metadata)
+
 
 def _refuse(method: str, instead: str) -> NoReturn:
     raise ParameterError(f"CosEncryptionClient has no {method}: {instead}")

@@ -15,11 +15,16 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from aiocos.crypto.ciphers import SEGMENT, derived
-from aiocos.encoding.headers import META_PREFIX, encode_metadata, metadata_headers
+from aiocos.encoding.headers import (
+    ENVELOPE_HEADER,
+    META_PREFIX,
+    encode_metadata,
+    metadata_headers,
+)
 from aiocos.encoding.urls import key_path
 from aiocos.errors import DecryptionError, NotEncryptedError, ParameterError
 
-ENVELOPE: Final = f"{META_PREFIX}aiocos-encryption"
+ENVELOPE: Final = ENVELOPE_HEADER
 LEGACY_KEY: Final = f"{META_PREFIX}client-side-encryption-key"
 LEGACY_START: Final = f"{META_PREFIX}client-side-encryption-iv"
 OWN: Final = frozenset({ENVELOPE, LEGACY_KEY, LEGACY_START})

@@ -24,6 +24,7 @@ from aiocos.crypto.envelopes import (
 from aiocos.crypto.keys import START_BYTES, KeyProvider
 from aiocos.errors import DecryptionError, NotEncryptedError, NotFoundError, ParameterError
 from aiocos.operations.results import CopyFileResult, CopySource
+from aiocos.operations.settings.rewriting import acl_options
 from aiocos.transfer.coding import Codec, Coding
 from aiocos.transfer.options import ResumeOptions
 from aiocos.transfer.trees import addressed
@@ -56,9 +57,9 @@ class KeyUpkeep(CosS3Client):
         """Wrap an object's data key with another master key; its content is not touched.
 
         COS copies the object onto itself with a new envelope, pinned to the object that was
-        looked at, whatever its size; headers, metadata, storage class and the encryption of
-        the server stay. In a bucket with versions that makes a new version. ``provider`` is the
-        new master key; read the object with a client of that one from then on.
+        looked at, whatever its size; headers, metadata, storage class, access control list and
+        the encryption of the server stay. In a bucket with versions that makes a new version.
+        ``provider`` is the new master key; read the object with a client of it from then on.
 
         Raises:
             NotEncryptedError: it is not encrypted in format 2: download it and upload it again.
@@ -78,6 +79,7 @@ class KeyUpkeep(CosS3Client):
             "SSEKMSKeyId": head.get("x-cos-server-side-encryption-cos-kms-key-id"),
             "CopySourceIfMatch": head["ETag"],
         }
+        kept |= acl_options(await self.get_object_acl(Bucket, Key))
         given: Any = {**{name: text for name, text in kept.items() if text}, **options}
         job = self._copy(Bucket, Key, source, "Copy", None, None, None, given)
         job.coding = _Rewrapping(self._coding, provider)

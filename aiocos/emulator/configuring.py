@@ -148,7 +148,7 @@ async def options_object(call: Call) -> Reply:
         raise CosError(
             "InvalidRequest", "A preflight needs Origin and Access-Control-Request-Method."
         )
-    stored = call.services.configurations.get(bucket.name, "BucketCors")
+    stored = call.services.configurations.get(bucket.name, "BucketCORS")
     allowed = None if stored is None else cors.preflight(stored, call.headers)
     if allowed is None:
         raise CosError("AccessForbidden")

@@ -212,7 +212,7 @@ class Handler:
     def _for_origin(self, exchange: _Exchange) -> dict[str, str]:
         """What lets a page of another origin see the answer; a preflight brings its own."""
         target, origin = exchange.target, exchange.headers.get("origin", "")
-        stored = self._services.configurations.get(target.bucket, "BucketCors")
+        stored = self._services.configurations.get(target.bucket, "BucketCORS")
         if stored is None or not origin or target.method == "OPTIONS":
             return {}
         return cors.actual(stored, origin, target.method)

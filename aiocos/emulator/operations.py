@@ -155,8 +155,8 @@ OPERATIONS = (
     _operation("RestoreObject", "object", "POST", restoring.restore_object, parameters="restore"),
     _operation("OptionsObject", "object", "OPTIONS", configuring.options_object),
     _operation("OptionsObject", "bucket", "OPTIONS", configuring.options_object),
-    _operation("PutObjectAcl", "object", "PUT", describing.put_object_acl, parameters="acl"),
-    _operation("GetObjectAcl", "object", "GET", describing.get_object_acl, parameters="acl"),
+    _operation("PutObjectACL", "object", "PUT", describing.put_object_acl, parameters="acl"),
+    _operation("GetObjectACL", "object", "GET", describing.get_object_acl, parameters="acl"),
     _operation(
         "PutObjectTagging", "object", "PUT", describing.put_object_tagging, parameters="tagging"
     ),
@@ -172,8 +172,8 @@ OPERATIONS = (
     ),
     _operation("PutSymlink", "object", "PUT", symlinks.put_symlink, parameters="symlink"),
     _operation("GetSymlink", "object", "GET", symlinks.get_symlink, parameters="symlink"),
-    _operation("PutBucketAcl", "bucket", "PUT", describing.put_bucket_acl, parameters="acl"),
-    _operation("GetBucketAcl", "bucket", "GET", describing.get_bucket_acl, parameters="acl"),
+    _operation("PutBucketACL", "bucket", "PUT", describing.put_bucket_acl, parameters="acl"),
+    _operation("GetBucketACL", "bucket", "GET", describing.get_bucket_acl, parameters="acl"),
     _operation(
         "GetBucketLocation",
         "bucket",

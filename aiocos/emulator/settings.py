@@ -119,7 +119,7 @@ _TRUTH = "=true|false|True|False"
 
 SETTINGS = (
     Setting(
-        "BucketCors",
+        "BucketCORS",
         "cors",
         cors.ROOT,
         "NoSuchCORSConfiguration",
@@ -221,7 +221,7 @@ SETTINGS = (
         is_named=True,
     ),
     Setting(
-        "BucketIntelligentTieringV2",
+        "BucketIntelligentTieringConfiguration",
         "intelligent-tiering",
         "IntelligentTieringConfiguration",
         "NoSuchConfiguration",

@@ -13,7 +13,7 @@ from .configurations import Name
 from .xml import Element, Node, document, parse
 
 RULE = "BucketIntelligentTiering"
-RULES = "BucketIntelligentTieringV2"
+RULES = "BucketIntelligentTieringConfiguration"
 _DEFAULT = "default"
 _ROOT = "IntelligentTieringConfiguration"
 

@@ -14,6 +14,8 @@ from urllib.parse import quote, unquote
 from aiocos.errors import ParameterError
 
 META_PREFIX: Final = "x-cos-meta-"
+ENVELOPE_HEADER: Final = f"{META_PREFIX}aiocos-encryption"
+"""Of objects that were encrypted before their upload; it proves the rest of their metadata."""
 _NUMBER: Final = re.compile(r"[0-9]{1,20}")
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _PRINTABLE: Final = re.compile(r"[\t\x20-\x7e]*")

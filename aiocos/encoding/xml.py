@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, quoteattr
 
 from lxml import etree
 
@@ -21,6 +21,7 @@ MAX_DEPTH: Final = 64
 MAX_TAGS: Final = 200_000
 """With attributes, some ten times what the fullest page has: each costs more than its bytes."""
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]*")
 CR: Final = "\r"  # a parser reads a bare one as a line feed
 
 
@@ -96,7 +97,8 @@ def to_tree(element: etree._Element, lists: Collection[str], depth: int = 1) -> 
 def document(root: str, content: Mapping[str, object], *, quotes: bool = False) -> bytes:
     """Return a request body: keys in the dict's order, lists as repeated elements.
 
-    ``quotes`` spells ``"`` as an entity, as COS's samples do where ETags are listed.
+    Keys that begin with ``@`` are attributes. ``quotes`` spells ``"`` as an entity, as COS's
+    samples do where ETags are listed.
     """
     declaration = '<?xml version="1.0" encoding="utf-8"?>'
     if quotes:
@@ -105,21 +107,34 @@ def document(root: str, content: Mapping[str, object], *, quotes: bool = False) 
 
 
 def _element(name: str, value: object, entities: dict[str, str]) -> str:
-    if not name.isidentifier():
+    if not _NAME.fullmatch(name):
         raise ParameterError(f"{name!r} is not an element of the request body")
     if value is None:
         return f"<{name}></{name}>"
     if isinstance(value, Mapping):
-        inner = "".join(_element(str(key), part, entities) for key, part in value.items())
-        return f"<{name}>{inner}</{name}>"
+        parts = [(str(key), part) for key, part in value.items()]
+        inner = "".join(_element(*part, entities) for part in parts if part[0][:1] != "@")
+        attributes = "".join(_attribute(*part) for part in parts if part[0][:1] == "@")
+        return f"<{name}{attributes}>{inner}</{name}>"
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return "".join(_element(name, part, entities) for part in value)
     if isinstance(value, bool):
         return f"<{name}>{str(value).lower()}</{name}>"
     text = str(value)
-    if _NOT_XML.search(text):
+    if not can_carry(text):
         raise ParameterError(
             f"{name} is {text!r}, which holds a character that XML cannot carry; "
             "an object of that key can be deleted by delete_object"
         )
     return f"<{name}>{escape(text, entities)}</{name}>"
+
+
+def _attribute(name: str, value: object) -> str:
+    if not _NAME.fullmatch(name[1:]) or not isinstance(value, str) or not can_carry(value):
+        raise ParameterError(f"{name!r} is not an attribute of the request body")
+    return f" {name[1:]}={quoteattr(value)}"
+
+
+def can_carry(text: str) -> bool:
+    """Whether every character of a text has a place in XML."""
+    return _NOT_XML.search(text) is None

@@ -22,7 +22,6 @@ from aiocos.operations.spec import Operation
 from aiocos.request import Patience, Repeat, Reply, Request
 from aiocos.session import Reconcile, Session
 from aiocos.transport import Exchange
-from aiocos.units import MIB
 
 R = TypeVar("R")
 Check = Callable[[Reply, Exchange], Awaitable[None]]
@@ -138,7 +137,7 @@ async def _decoded(
         reply = await exchange.reply(request.body_limit)
         if peek := _peek.get():
             peek(reply)
-        if len(reply.body) <= MIB:
+        if len(reply.body) <= operation.inline_limit:
             result = operation.decode(reply)
         else:
             loop = asyncio.get_running_loop()

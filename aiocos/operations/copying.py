@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, Unpack
+from collections.abc import Mapping
+from typing import Any, Final, Literal, Unpack
 
+from aiocos.encoding.headers import user_metadata
 from aiocos.errors import ParameterError
 from aiocos.operations.base import Operations
 from aiocos.operations.decode import headers_and
@@ -19,6 +21,24 @@ COPY_OBJECT: Final[Operation[CopyObjectResult]] = Operation(
     decode=headers_and("CopyObjectResult"),
     is_slow=True,
 )
+_STORED: Final = {
+    "CacheControl": "Cache-Control",
+    "ContentDisposition": "Content-Disposition",
+    "ContentEncoding": "Content-Encoding",
+    "ContentLanguage": "Content-Language",
+    "ContentType": "Content-Type",
+    "Expires": "Expires",
+}
+
+
+def stored_metadata(head: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is stored with an object, from its headers, as keywords that store it again."""
+    stored: dict[str, Any] = {
+        keyword: head[header] for keyword, header in _STORED.items() if header in head
+    }
+    if metadata := user_metadata(head):
+        stored["Metadata"] = metadata
+    return stored
 
 
 class CopyOperations(Operations):

@@ -93,7 +93,7 @@ class Operation(Generic[R]):
     """One operation; ``decode`` turns its answer into the result."""
 
     name: str
-    method: Literal["GET", "HEAD", "PUT", "POST", "DELETE"]
+    method: Literal["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"]
     scope: Literal["service", "bucket", "object"]
     options: type
     """A TypedDict whose annotations hold each option's place."""
@@ -107,6 +107,8 @@ class Operation(Generic[R]):
     is_slow: bool = False
     signs_query: bool = True
     body_limit: int = MIB
+    inline_limit: int = MIB
+    """Longer answers are decoded in a thread, so that they hold up nothing else."""
 
     @cached_property
     def accepts(self) -> Mapping[str, Option]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final, Literal
 
-from aiocos.encoding.headers import number, user_metadata
+from aiocos.encoding.headers import number
 from aiocos.encoding.urls import key_path
 from aiocos.errors import (
     CosServiceError,
@@ -19,7 +19,7 @@ from aiocos.errors import (
     ParameterError,
     PreconditionError,
 )
-from aiocos.operations.copying import COPY_OBJECT
+from aiocos.operations.copying import COPY_OBJECT, stored_metadata
 from aiocos.operations.multipart import CREATE_MULTIPART_UPLOAD, UPLOAD_PART_COPY
 from aiocos.operations.objects import HEAD_OBJECT
 from aiocos.operations.results import CopySource
@@ -38,15 +38,6 @@ from aiocos.transfer.workers import Lap
 from aiocos.units import MIB
 
 _SOURCE: Final = "CopySource"
-_CARRIED: Final = {
-    "CacheControl": "Cache-Control",
-    "ContentDisposition": "Content-Disposition",
-    "ContentEncoding": "Content-Encoding",
-    "ContentLanguage": "Content-Language",
-    "ContentType": "Content-Type",
-    "Expires": "Expires",
-}
-"""What a copy in one request takes along by itself, and parts do not."""
 _log: Final = logging.getLogger("aiocos")
 
 
@@ -232,7 +223,10 @@ class ObjectCopy(MultipartJob[dict[str, Any]]):
         """What the new object is to have: the source's metadata, unless it is replaced."""
         accepts = CREATE_MULTIPART_UPLOAD.accepts
         given = {name: value for name, value in self._sent.items() if name in accepts}
-        return given if self._sent_status == "Replaced" else {**carried(self._head), **given}
+        # A copy in one request takes this along by itself, and parts do not.
+        return (
+            given if self._sent_status == "Replaced" else {**stored_metadata(self._head), **given}
+        )
 
     def _identity(self, session: Session) -> Facts:
         return {
@@ -268,13 +262,6 @@ async def look_at_source(
     return head  # type: ignore[no-any-return]
 
 
-def carried(head: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a copy takes along of its source, as keywords."""
-    headers = {keyword: head[header] for keyword, header in _CARRIED.items() if header in head}
-    metadata = user_metadata(head)
-    return {**headers, "Metadata": metadata} if metadata else headers
-
-
 async def resealed(
     coding: Coding,
     key: str,
@@ -284,7 +271,7 @@ async def resealed(
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the keywords of a copy that replaces what tells how the object is coded."""
-    kept = carried(head) if status == "Copy" else {}
+    kept = stored_metadata(head) if status == "Copy" else {}
     metadata = (options if status == "Replaced" else kept).get("Metadata") or {}
     renamed = await coding.renamed(source["Key"], _texts(head), key, metadata)
     given = {**kept, **options}

@@ -33,9 +33,12 @@ from aiocos.types import (
     CopyFileResult,
     CopyOptions,
     CopySource,
+    CORSConfiguration,
     DownloadFileOptions,
     DownloadFileResult,
+    GetBucketLifecycleResult,
     InputSerialization,
+    LifecycleRule,
     UploadFileOptions,
     UploadFileResult,
     UploadStreamOptions,
@@ -298,6 +301,55 @@ async def transfer_results(client: CosS3Client, source: CopySource) -> None:
     assert_type(await handle, UploadFileResult)
     assert_type(await client.start_download(BUCKET, "a", "x"), DownloadFileResult)
     assert_type(await client.start_copy(BUCKET, "b", source), CopyFileResult)
+
+
+async def right_settings(client: CosS3Client) -> None:
+    cors: CORSConfiguration = {
+        "CORSRule": [{"AllowedOrigin": "*", "AllowedMethod": ["GET"], "MaxAgeSeconds": 5}]
+    }
+    await client.put_bucket_cors(BUCKET, cors)
+    await client.put_bucket_cors(BUCKET, await client.get_bucket_cors(BUCKET))
+    rule: LifecycleRule = {"Status": "Enabled", "Expiration": {"Days": "30"}}
+    await client.put_bucket_lifecycle(BUCKET, {"Rule": rule})
+    rules = await client.get_bucket_lifecycle(BUCKET)
+    assert_type(rules, GetBucketLifecycleResult)
+    assert_type([one["Status"] for one in rules["Rule"]], list[str])
+    await client.put_bucket_lifecycle(BUCKET, rules)
+    await client.put_object_tagging(
+        BUCKET, "a", {"TagSet": {"Tag": [{"Key": "k", "Value": "v"}]}}, VersionId="1"
+    )
+    tags = await client.get_object_tagging(BUCKET, "a")
+    assert_type([tag["Key"] for tag in tags["TagSet"]["Tag"]], list[str])
+    await client.put_object_acl(BUCKET, "a", ACL="public-read")
+    acl = await client.get_object_acl(BUCKET, "a")
+    assert_type(
+        [one["Permission"] == "READ" for one in acl["AccessControlList"]["Grant"]], list[bool]
+    )
+    await client.put_bucket_policy(BUCKET, {"version": "2.0", "Statement": []})
+    assert_type((await client.get_bucket_policy(BUCKET))["Policy"], str)
+    await client.put_bucket_versioning(BUCKET, "Enabled")
+    assert_type(await client.delete_bucket_website(BUCKET), None)
+    link = await client.get_symlink(BUCKET, "a")
+    assert_type(link["x-cos-symlink-target"], str)
+    await client.change_object_storage_class(BUCKET, "a", "ARCHIVE", ACL="default")
+    await client.update_object_meta(BUCKET, "a", ContentType="x/y", Metadata={"x-cos-meta-a": "b"})
+    meta = await client.get_bucket_meta(BUCKET)
+    assert_type(meta["MAZ"], bool)
+    assert_type(meta["Lifecycle"], GetBucketLifecycleResult | None)
+
+
+async def wrong_settings(client: CosS3Client) -> None:
+    await client.put_bucket_cors(BUCKET)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await client.put_bucket_cors(BUCKET, {"CorsRule": []})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await client.put_bucket_cors(BUCKET, {"CORSRule": [{"AllowedOrigin": "*"}]})  # type: ignore[arg-type, misc]  # pyright: ignore[reportArgumentType]
+    await client.put_bucket_versioning(BUCKET, "On")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await client.put_bucket_policy(BUCKET, ["x"])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await client.put_object_tagging(BUCKET, "a", {"TagSet": {"Tag": [{"Key": 1, "Value": "v"}]}})  # type: ignore[arg-type, misc]  # pyright: ignore[reportArgumentType]
+    await client.get_bucket_cors(BUCKET, VersionId="1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await client.put_object_acl(BUCKET, "a", ACL="everyone")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await client.change_object_storage_class(BUCKET, "a", "COOL")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await client.update_object_meta(BUCKET, "a", IfMatch="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    (await client.get_bucket_lifecycle(BUCKET))["Rules"]  # type: ignore[typeddict-item]  # pyright: ignore[reportGeneralTypeIssues]
 
 
 async def results(client: CosS3Client) -> None:

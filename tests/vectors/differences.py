@@ -32,7 +32,7 @@ import fnmatch
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,8 @@ class Difference:
             value=entry.pop("value", entry.pop("default", None)),
             only=entry.pop("only", "*"),
         )
+        if parsed.field.endswith(".query"):  # TOML has no tuples
+            parsed = replace(parsed, value=[tuple(pair) for pair in parsed.value])
         entry.pop("null", None)
         assert not entry, f"{parsed.ids}: unknown {sorted(entry)}"
         return parsed
