@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from aiocos.config import CosConfig
 from aiocos.errors import ClientStateError, ParameterError
-from aiocos.operations.addresses import AddressOperations
+from aiocos.operations.presigning import PresigningOperations
 from aiocos.operations.selecting import SelectOperations
 from aiocos.operations.settings.methods import SettingsOperations
 from aiocos.retry import RetryPolicy
@@ -31,7 +31,7 @@ class CosS3Client(
     DirectoryOperations,
     HousekeepingOperations,
     SettingsOperations,
-    AddressOperations,
+    PresigningOperations,
     SelectOperations,
 ):
     """Talks to COS. One client for each event loop; safe for any number of tasks.

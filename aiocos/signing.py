@@ -183,6 +183,14 @@ def signature(secret_key: str, key_time: str, text_to_sign: str) -> str:
     return digest
 
 
+def policy_signature(secret_key: str, key_time: str, policy: bytes) -> str:
+    """The ``q-signature`` of an upload form, which covers the text of its policy.
+
+    Source: COS API document "POST Object", "Signature protection".
+    """
+    return signature(secret_key, key_time, sha1(policy).hexdigest())
+
+
 def key_time(now: int, expire_s: int) -> str:
     """The validity window ``start;end`` in Unix seconds."""
     return f"{now - CLOCK_ALLOWANCE_S};{now + expire_s}"

@@ -23,6 +23,11 @@ from aiocos.operations.options import (
     UploadPartCopyOptions,
     UploadPartOptions,
 )
+from aiocos.operations.presigning import (
+    PresignedMultipart,
+    PresignedPost,
+    PresignedPostOptions,
+)
 from aiocos.operations.results import (
     AppendObjectResult,
     BucketList,
@@ -148,6 +153,9 @@ __all__ = [
     "OutputSerialization",
     "Owner",
     "ParquetInput",
+    "PresignedMultipart",
+    "PresignedPost",
+    "PresignedPostOptions",
     "Priority",
     "ProgressCallback",
     "PutObjectOptions",

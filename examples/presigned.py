@@ -3,7 +3,8 @@
     python examples/presigned.py
 
 The address works for any HTTP client until it expires, and for the one method it was signed
-for. Here COS is a server inside this process.
+for. The form is what a web page sends; COS holds it to its prefix and size. Here COS is a server
+inside this process.
 """
 
 import asyncio
@@ -29,6 +30,14 @@ async def main(store: str) -> None:
 
         async with someone.delete(download) as answer:
             print("delete:  ", answer.status, "the address is good for GET only")
+
+        form = await client.get_presigned_post(
+            BUCKET, "inbox/${filename}", ContentLengthRange=(1, 1_000_000)
+        )
+        data = aiohttp.FormData(form["fields"])
+        data.add_field("file", b"Dear all", filename="reply.txt")
+        async with someone.post(form["url"], data=data) as answer:
+            print("form:    ", answer.status, await client.object_exists(BUCKET, "inbox/reply.txt"))
 
 
 if __name__ == "__main__":

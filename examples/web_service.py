@@ -1,9 +1,10 @@
-"""Hand objects out over HTTP, however large, without holding one in memory.
+"""Objects in and out over HTTP with aiohttp.web, however large, without holding one in memory.
 
     python examples/web_service.py [PORT]
 
-Then open the address it prints; Ctrl-C ends it. Each piece is asked for when the browser
-has taken the one before: a slow reader slows down the read from COS, and nothing piles up.
+Then open the address it prints, or ``curl -T FILE`` to another name; Ctrl-C ends it. Ranges and
+conditions of the browser are understood, a slow reader slows down the read from COS, and what
+is damaged on the way never ends as if it were whole.
 """
 
 import asyncio
@@ -11,34 +12,30 @@ import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import suppress
 
 from aiohttp import web
 
 import aiocos
+from aiocos.web.aiohttp import object_response, receive_object
 
 BUCKET = "examplebucket-1250000000"
 CLIENT = web.AppKey("client", aiocos.CosS3Client)
 
 
+def key_of(request: web.Request) -> str:
+    """Keep to one prefix: this service decides who may read and write what."""
+    return f"public/{request.match_info['name']}"
+
+
 async def hand_out(request: web.Request) -> web.StreamResponse:
-    """Answer GET /objects/{key} with the object's bytes."""
-    try:
-        response = await request.app[CLIENT].get_object(BUCKET, request.match_info["key"])
-    except aiocos.NotFoundError:
-        return web.Response(status=404, text="there is no such object\n")
-    except aiocos.CosException as error:
-        return web.Response(status=502, text=f"COS does not give it: {type(error).__name__}\n")
-    async with response["Body"] as body:  # closed whatever happens
-        answer = web.StreamResponse()
-        answer.content_type = response.get("Content-Type", "application/octet-stream")
-        answer.content_length = body.length
-        await answer.prepare(request)
-        with suppress(ConnectionResetError):  # the browser went away
-            async for piece in body:
-                await answer.write(piece)  # waits until the browser has room for it
-            await answer.write_eof()
-    return answer
+    """Answer GET and HEAD /objects/{name}."""
+    return await object_response(request, request.app[CLIENT], BUCKET, key_of(request))
+
+
+async def take_in(request: web.Request) -> web.Response:
+    """Store the body of PUT /objects/{name}, 100 MB at most."""
+    client = request.app[CLIENT]
+    return await receive_object(request, client, BUCKET, key_of(request), max_bytes=100_000_000)
 
 
 async def with_client(app: web.Application) -> AsyncIterator[None]:
@@ -47,7 +44,7 @@ async def with_client(app: web.Application) -> AsyncIterator[None]:
         # Your own bucket: CosConfig(Region=..., SecretId=..., SecretKey=...)
         async with aiocos.CosS3Client(aiocos.CosConfig.local(store)) as client:
             text = "hello world\n" * 1_000_000
-            await client.put_object(BUCKET, text, "hello.txt", ContentType="text/plain")
+            await client.put_object(BUCKET, text, "public/hello.txt", ContentType="text/plain")
             app[CLIENT] = client
             yield
 
@@ -55,7 +52,8 @@ async def with_client(app: web.Application) -> AsyncIterator[None]:
 async def main(port: int) -> None:
     app = web.Application()
     app.cleanup_ctx.append(with_client)
-    app.router.add_get("/objects/{key:.+}", hand_out, allow_head=False)
+    app.router.add_get("/objects/{name:.+}", hand_out)
+    app.router.add_put("/objects/{name:.+}", take_in)
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, ended.set)
     runner = web.AppRunner(app)

@@ -9,6 +9,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,7 @@ def check_presigned() -> None:
         "upload:   200",
         "download: 200 Dear all",
         "delete:   403 the address is good for GET only",
+        "form:     204 True",
     ]
 
 
@@ -83,8 +85,8 @@ def check_directories() -> None:
     ]
 
 
-def check_web_service() -> None:
-    command = [sys.executable, *STRICT, EXAMPLES / "web_service.py"]
+def check_service(name: str) -> None:
+    command = [sys.executable, *STRICT, EXAMPLES / name]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as service:
@@ -96,8 +98,17 @@ def check_web_service() -> None:
                 assert answer.headers["Content-Length"] == "12000000"
                 assert answer.headers["Content-Type"].startswith("text/plain")
                 assert answer.read() == b"hello world\n" * 1_000_000
+            part = urllib.request.Request(address, headers={"Range": "bytes=6-10"})
+            with urllib.request.urlopen(part, timeout=20) as answer:
+                assert (answer.status, answer.read()) == (206, b"world")
             with pytest.raises(urllib.error.HTTPError, match="404"):
                 urllib.request.urlopen(f"{address}.no", timeout=20)
+            put = urllib.request.Request(f"{address}.new", data=b"mine", method="PUT")
+            with urllib.request.urlopen(put, timeout=20) as answer:
+                etag = answer.headers["ETag"]
+                assert (answer.status, etag) == (201, f'"{hashlib.md5(b"mine").hexdigest()}"')
+            with urllib.request.urlopen(f"{address}.new", timeout=20) as answer:
+                assert (answer.read(), answer.headers["ETag"]) == (b"mine", etag)
             with urllib.request.urlopen(address, timeout=20) as answer:
                 answer.read(10)  # and goes away
             service.send_signal(signal.SIGINT)
@@ -149,7 +160,8 @@ CHECKS: dict[str, Callable[[], None]] = {
     "round_trip.py": check_round_trip,
     "querying.py": check_querying,
     "transfers.py": check_transfers,
-    "web_service.py": check_web_service,
+    "starlette_service.py": partial(check_service, "starlette_service.py"),
+    "web_service.py": partial(check_service, "web_service.py"),
 }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,7 @@ FLOORS = {
     "transfer": 5,
     "client": 6,
     "crypto": 7,
+    "web": 7,
     "types": 8,
     "__init__": 8,
     "cli": 9,
@@ -97,10 +100,20 @@ def test_only_one_module_uses_the_http_client():
     users = {
         str(module.relative_to(PACKAGE))
         for module in MODULES
-        if part_of(module) not in {BESIDE, "cli"}
+        if part_of(module) not in {BESIDE, "cli", "web"}
         and re.search(r"^(?:import|from) aiohttp", module.read_text(encoding="utf-8"), re.M)
     }
     assert users == {"outgoing.py", "takeover.py", "transport.py"}
+
+
+def test_frameworks_are_loaded_on_demand_only():
+    """Neither a client nor the glue of one framework loads another framework."""
+    script = (
+        "import sys, aiocos, aiocos.client; print('aiocos.web' in sys.modules);"
+        "import aiocos.web.aiohttp; print('starlette' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert done.stdout.split() == [b"False", b"False"]
 
 
 @pytest.mark.parametrize(

@@ -182,6 +182,8 @@ OBJECT_CALLS = {
     "get_object_url": {},
     "get_presigned_url": {"Method": "GET"},
     "get_auth": {"Method": "GET"},
+    "get_presigned_post": {},
+    "create_presigned_multipart": {"Parts": 1},
 }
 NOT_KEYS = {
     "empty": "",

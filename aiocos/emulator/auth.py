@@ -28,6 +28,7 @@ FIELDS = (
     "q-url-param-list",
     "q-signature",
 )
+FORM_FIELDS = ("q-sign-algorithm", "q-ak", "q-key-time", "q-signature")
 TOKEN = "x-cos-security-token"  # noqa: S105  (the name of a header)
 SKEW_LIMIT_S = 15 * 60
 BLOT = "***"
@@ -83,6 +84,24 @@ class Keyring:
         _check_window(fields["q-sign-time"], wall)
         _check_window(fields["q-key-time"], wall)
         _check_signature(credential, fields, target, headers)
+        return Caller(credential.owner, credential.secret_id)
+
+    def identify_form(
+        self, fields: Mapping[str, str], policy: bytes, wall: float, now: float
+    ) -> Caller:
+        """Verify the signature of a form, which is over its policy; times as above."""
+        if self._open_to is not None:
+            return Caller(self._open_to)
+        if set(FORM_FIELDS) - set(fields) or fields["q-sign-algorithm"] != "sha1":
+            raise CosError("AccessDenied", "The form has no COS signature.")
+        credential = self._known.get(fields["q-ak"])
+        if credential is None:
+            raise CosError("InvalidAccessKeyId")
+        _check_token(credential, fields.get(TOKEN, ""), now)
+        _check_window(fields["q-key-time"], wall)
+        expected = signing.policy_signature(credential.secret_key, fields["q-key-time"], policy)
+        if not hmac.compare_digest(expected.encode(), fields["q-signature"].encode()):
+            raise CosError("SignatureDoesNotMatch")
         return Caller(credential.owner, credential.secret_id)
 
 

@@ -39,6 +39,7 @@ OPERATION_NAMES = frozenset(
         "ListObjectVersions",
         "ListObjects",
         "ListParts",
+        "PostObject",
         "PutBucketVersioning",
         "PutObject",
         "RestoreObject",

@@ -16,6 +16,7 @@ from . import (
     configuring,
     copying,
     describing,
+    forms,
     listing,
     multipart,
     objects,
@@ -113,6 +114,7 @@ OPERATIONS = (
     ),
     _operation("ListObjects", "bucket", "GET", listing.list_objects),
     _operation("DeleteObjects", "bucket", "POST", objects.delete_objects, parameters="delete"),
+    _operation("PostObject", "bucket", "POST", forms.post_object),
     _operation(
         "UploadPartCopy",
         "object",

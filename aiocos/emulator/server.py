@@ -176,6 +176,7 @@ class CosEmulator:
             known,
             configurations,
             Sweeper(database, configurations, self.clock),
+            self._keyring,
         )
 
     def _accept(self) -> asyncio.Protocol:

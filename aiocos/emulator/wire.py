@@ -20,7 +20,7 @@ from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from aiohttp import web
 
-from .auth import Caller
+from .auth import Caller, Keyring
 from .blobs import INLINE, Blob, BlobStore, Layout
 from .clock import Clock
 from .configurations import Configurations
@@ -183,6 +183,8 @@ class Services(NamedTuple):
     """A copy of the table, for looking before a long body is read."""
     configurations: Configurations
     sweeper: Sweeper
+    keyring: Keyring
+    """For forms, which carry their signature in their body."""
 
 
 @dataclass(slots=True)

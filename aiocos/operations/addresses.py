@@ -7,14 +7,28 @@ from typing import Final
 from urllib.parse import urlencode
 
 from aiocos import signing
-from aiocos.encoding.headers import header_value
+from aiocos.credentials import Credentials
+from aiocos.encoding.headers import header_value, unicode_text
 from aiocos.encoding.urls import key_path, query_string, raw_path
 from aiocos.errors import ParameterError
 from aiocos.operations.base import Operations
-from aiocos.operations.checks import whole_number
+from aiocos.operations.checks import text, whole_number
 from aiocos.session import Session
 
+MAX_EXPIRED_S: Final = 10**9
+"""Thirty years: more is a date, or milliseconds, in place of a span of seconds."""
 _TOKEN_NAME: Final = "x-cos-security-token"  # noqa: S105 - the name of a header
+_OWN_NAMES: Final = frozenset(
+    {
+        "q-sign-algorithm",
+        "q-ak",
+        "q-sign-time",
+        "q-key-time",
+        "q-header-list",
+        "q-url-param-list",
+        "q-signature",
+    }
+)
 _METHODS: Final = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"})
 
 
@@ -26,9 +40,7 @@ class AddressOperations(Operations):
 
         Source: COS SDK for Python, ``get_object_url``.
         """
-        session = await self._ready()
-        address, _ = session.endpoints.public(Bucket)
-        return f"{address}{raw_path(key_path(Key))}"
+        return _object_url(await self._ready(), Bucket, Key)
 
     async def get_presigned_url(
         self,
@@ -42,8 +54,10 @@ class AddressOperations(Operations):
     ) -> str:
         """Return an address that lets whoever has it do one thing, for ``Expired`` seconds.
 
-        ``Headers`` are signed, and the user of the address must send them. A token of
-        temporary credentials is part of the address; it stops working with the token.
+        ``Headers`` are signed, and the user of the address must send them; of other names
+        than those that COS signs, nothing is checked. ``Params`` become part of the address:
+        ``versionId``, or for a download ``response-content-disposition`` and its kin. A token
+        of temporary credentials is part of the address; it stops working with the token.
 
         Raises:
             ParameterError: the client is anonymous, or an argument cannot be right.
@@ -51,15 +65,10 @@ class AddressOperations(Operations):
         Source: COS SDK for Python, ``get_presigned_url``.
         """
         session = await self._ready()
-        params = dict(Params or {})
-        credentials = await session.signer.credentials()
-        if credentials is not None and credentials.token:
-            params.setdefault(_TOKEN_NAME, credentials.token)
-        signature = await _sign(session, Method, Bucket, Key, Expired, params, Headers, SignHost)
-        query = urlencode(signature.fields)
-        if params:
-            query += f"&{query_string(params)}"
-        return f"{await self.get_object_url(Bucket, Key)}?{query}"
+        credentials = await signing_credentials(session)
+        return presigned_url(
+            session, credentials, Method, Bucket, Key, Expired, Params, Headers, SignHost
+        )
 
     async def get_presigned_download_url(
         self,
@@ -95,14 +104,67 @@ class AddressOperations(Operations):
         Source: COS SDK for Python, ``get_auth``.
         """
         session = await self._ready()
-        signature = await _sign(
-            session, Method, Bucket, Key, Expired, dict(Params or {}), Headers, SignHost
-        )
-        return signature.authorization
+        credentials = await signing_credentials(session)
+        params = _checked_params(Params)
+        return _sign(
+            session, credentials, Method, Bucket, Key, Expired, params, Headers, SignHost
+        ).authorization
 
 
-async def _sign(
+def _object_url(session: Session, bucket: str, key: str) -> str:
+    address, _ = session.endpoints.public(bucket)
+    return f"{address}{raw_path(key_path(key))}"
+
+
+def presigned_url(
     session: Session,
+    credentials: Credentials,
+    method: str,
+    bucket: str,
+    key: str,
+    expired: int,
+    params: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    sign_host: bool | None = None,
+) -> str:
+    """Return an address that carries its signature, and the token of these credentials."""
+    query = _checked_params(params)
+    if credentials.token and _TOKEN_NAME not in map(str.lower, query):
+        query[_TOKEN_NAME] = credentials.token
+    signature = _sign(session, credentials, method, bucket, key, expired, query, headers, sign_host)
+    signed = urlencode(signature.fields)
+    if query:
+        signed += f"&{query_string(query)}"
+    return f"{_object_url(session, bucket, key)}?{signed}"
+
+
+async def signing_credentials(session: Session) -> Credentials:
+    """Return the credentials of a signature, taken once: its token must be of the same set.
+
+    Raises:
+        ParameterError: the client is anonymous.
+    """
+    credentials = await session.signer.credentials()
+    if credentials is None:
+        raise ParameterError("an anonymous client cannot sign: give SecretId and SecretKey")
+    return credentials
+
+
+def _checked_params(params: Mapping[str, str] | None) -> dict[str, str]:
+    """Return query parameters as text, without names that would make the address ambiguous."""
+    texts = {text(name, "Params"): str(value) for name, value in (params or {}).items()}
+    for name, value in texts.items():
+        unicode_text(value, f"Params[{name!r}]")
+        if name.lower() in _OWN_NAMES:
+            raise ParameterError(f"Params has {name}, which is part of the signature itself")
+    if len({name.lower() for name in texts}) < len(texts):
+        raise ParameterError("Params has names that differ only in case, which COS takes for one")
+    return texts
+
+
+def _sign(
+    session: Session,
+    credentials: Credentials,
     method: str,
     bucket: str,
     key: str,
@@ -113,9 +175,6 @@ async def _sign(
 ) -> signing.Signature:
     if not isinstance(method, str) or method.upper() not in _METHODS:
         raise ParameterError(f"Method is {method!r}, and must be one of {sorted(_METHODS)}")
-    credentials = await session.signer.credentials()
-    if credentials is None:
-        raise ParameterError("an anonymous client cannot sign: give SecretId and SecretKey")
     signed = [(name, header_value(value, name)) for name, value in (headers or {}).items()]
     has_host = any(name.lower() == "host" for name, _ in signed)
     wants_host = session.config.SignHost if sign_host is None else sign_host
@@ -124,12 +183,10 @@ async def _sign(
     return signing.sign(
         method=method,
         path=key_path(key),
-        params=[(name, str(value)) for name, value in params.items()]
-        if session.config.SignParams
-        else (),
+        params=params.items() if session.config.SignParams else (),
         headers=signed,
         secret_id=credentials.secret_id,
         secret_key=credentials.secret_key,
         now=session.signer.now(),
-        expire_s=whole_number(expired, "Expired", 1),
+        expire_s=whole_number(expired, "Expired", 1, MAX_EXPIRED_S),
     )

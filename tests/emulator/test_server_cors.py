@@ -57,6 +57,13 @@ async def test_preflight_that_no_rule_allows(wire, configured, origin, method, h
     assert not [name for name in answer.headers if name.startswith("Access-Control")]
 
 
+async def test_preflight_of_a_signed_address(wire, configured):
+    """A preflight has the signature of the request behind it, which is not held against it."""
+    signed = "q-sign-algorithm=sha1&q-ak=none&q-sign-time=1;2&q-key-time=1;2&q-signature=0"
+    answer = await preflight(wire, "http://www.qq.com", "PUT", target=f"/k?{signed}")
+    assert answer.status == 200
+
+
 async def test_preflight_without_rules(wire):
     """A bucket without rules allows nothing, and half a question is no question."""
     assert (await preflight(wire, "https://a.example", "GET")).status == 403
