@@ -15,7 +15,7 @@ import select
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from aiocos.body import FileSpan
 from aiocos.encoding.digest import crc64
@@ -147,16 +147,26 @@ def _reader(span: FileSpan) -> Callable[[int, int], memoryview]:
     return lambda size, offset: buffer[: os.preadv(span.file, [buffer[:size]], offset)]
 
 
-def pull(
-    size: int, take: Callable[[memoryview], None], terms: Terms, sock: int, stop: Stop
-) -> None:
-    """Receive ``size`` bytes and let ``take`` use them."""
+class Taker(Protocol):
+    """Where received bytes go, in the thread that receives them."""
+
+    def room(self) -> memoryview:
+        """Return where to put the next bytes, some of it at least."""
+        ...
+
+    def take_now(self, piece: memoryview) -> None:
+        """Take what was put into the beginning of the room."""
+        ...
+
+
+def pull(size: int, taker: Taker, terms: Terms, sock: int, stop: Stop) -> None:
+    """Receive ``size`` bytes."""
     wait = _Wait(sock, select.POLLIN, terms, stop)
-    buffer = memoryview(bytearray(PIECE))
     left = size
     while left and not stop.is_set:
+        room = taker.room()
         try:
-            count = wait.moved(os.readv(sock, [buffer[: min(PIECE, left)]]))
+            count = wait.moved(os.readv(sock, [room[:left]]))
         except BlockingIOError:
             wait.ready(lambda: False)
             continue
@@ -165,7 +175,7 @@ def pull(
         if not count:
             raise TransportError("the connection broke, before the body's end")
         left -= count
-        take(buffer[:count])
+        taker.take_now(room[:count])
 
 
 class _Wait:

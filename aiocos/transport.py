@@ -31,7 +31,7 @@ from aiocos.network import proxy_for, tls_settings
 from aiocos.offload import finished
 from aiocos.outgoing import BROKEN, Upload, write
 from aiocos.pace import Meter, Pace, Wait, Watch
-from aiocos.pump import Pumps, Terms, pull
+from aiocos.pump import Pumps, Taker, Terms, pull
 from aiocos.request import Reply
 from aiocos.units import KIB
 
@@ -260,11 +260,11 @@ class Exchange:
         size: int,
         take: takeover.Take,
         gate: Callable[[int], Awaitable[None]] | None = None,
-        take_now: Callable[[memoryview], None] | None = None,
+        taker: Taker | None = None,
     ) -> None:
         """Let ``take`` have the body, which must be ``size`` bytes, as it arrives.
 
-        ``gate``, where there is one, is awaited with the size of each piece. ``take_now``
+        ``gate``, where there is one, is awaited with the size of each piece. ``taker``
         does what ``take`` does, in a thread.
 
         Raises:
@@ -290,8 +290,8 @@ class Exchange:
                 continue
             if not takeover.fits(protocol, connection.transport):
                 continue
-            if take_now is not None and self.pumps.fits(connection.transport, left):
-                work = partial(pull, left, take_now, Terms(self._idle_s, self._meter))
+            if taker is not None and self.pumps.fits(connection.transport, left):
+                work = partial(pull, left, taker, Terms(self._idle_s, self._meter))
                 await takeover.pumped(connection, content, work, self.pumps)
                 return
             await takeover.receive(

@@ -144,18 +144,31 @@ class CodedSpan(Span):
         # What proves itself needs no checksum of what was received.
         return 0 if self._codec.proves else super()._crc64(piece)
 
+    def room(self) -> memoryview:
+        """Return what is free behind the steps that are held."""
+        return self._coded[self._held :]
+
+    def take_now(self, piece: memoryview) -> None:
+        """Take what was put into the room, in the thread that this is called in."""
+        crc = self._crc64(piece)
+        self._hold(len(piece), self.left - len(piece))
+        self._advance(len(piece), crc)
+
     def _put(self, piece: memoryview) -> None:
         """Decode whole steps and write them; blocks."""
-        left = self.size - self.received
+        left = self.left
         while piece:
-            room = self._coded[self._held :]
+            room = self.room()
             taken = min(len(room), len(piece))
             room[:taken] = piece[:taken]
             piece = piece[taken:]
             left -= taken
-            self._held += taken
-            if not left or self._held == len(self._coded):
-                self._decode(is_end=not left)
+            self._hold(taken, left)
+
+    def _hold(self, count: int, left: int) -> None:
+        self._held += count
+        if not left or self._held == len(self._coded):
+            self._decode(is_end=not left)
 
     def _decode(self, *, is_end: bool) -> None:
         offset = self._part.offset + self._decoded

@@ -331,7 +331,7 @@ class FileDownload(Job[dict[str, Any]]):
         self._check(request, span, exchange)
         gate = self.share.send if self.share.is_limited else None
         try:
-            await exchange.receive(span.left, span.take, gate, span.take_now)
+            await exchange.receive(span.left, span.take, gate, span)
         except IntegrityError:
             span.restart()
             raise

@@ -24,7 +24,7 @@ from aiocos.offload import Tempo, in_thread
 from aiocos.transfer.journal import WhenLocked, locked
 from aiocos.transfer.plan import Part
 from aiocos.transfer.progress import Progress
-from aiocos.units import MIB
+from aiocos.units import MIB, PIECE
 
 R = TypeVar("R")
 
@@ -134,6 +134,7 @@ class Span:
         self._first = first
         self.size = size
         self._progress = progress
+        self._room: memoryview | None = None
         self.received = 0
         self.crc64 = 0
         """Of what was received."""
@@ -176,6 +177,12 @@ class Span:
         owner.tempo.timed(write)
         self._advance(len(piece), crc)
         return None
+
+    def room(self) -> memoryview:
+        """Return where ``take_now`` may find the next bytes."""
+        if self._room is None:
+            self._room = memoryview(bytearray(PIECE))
+        return self._room
 
     def take_now(self, piece: memoryview) -> None:
         """Write bytes, in the thread that this is called in."""
