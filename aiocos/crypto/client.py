@@ -19,8 +19,13 @@ from aiocos.crypto.keys import KeyProvider
 from aiocos.crypto.upkeep import KeyUpkeep
 from aiocos.crypto.uploads import OpenUploads, PartPlaces
 from aiocos.encoding.headers import number
-from aiocos.errors import ParameterError, ResponseParseError
-from aiocos.operations.checks import MAX_PUT_BYTES, byte_range, upload_body
+from aiocos.errors import (
+    ObjectChangedError,
+    ParameterError,
+    PreconditionError,
+    ResponseParseError,
+)
+from aiocos.operations.checks import MAX_PUT_BYTES, upload_body
 from aiocos.operations.multipart import MultipartUpload, parts_to_join
 from aiocos.operations.objects import HEAD_OBJECT
 from aiocos.operations.options import (
@@ -115,8 +120,7 @@ class CosEncryptionClient(KeyUpkeep):
     ) -> PutObjectResult:
         """Encrypt and store an object; otherwise as ``CosS3Client.put_object``."""
         content = upload_body(Body, ContentLength)
-        if "ContentMD5" in options:
-            raise ParameterError("ContentMD5 would be of what is sent: give EnableMD5 instead")
+        _refuse_md5(options)
         codec, metadata = await self._coding.begin(Key, options.get("Metadata") or {}, content.size)
         sealed = SealedBody(content, codec)
         if sealed.size is not None and sealed.size > MAX_PUT_BYTES:
@@ -142,7 +146,10 @@ class CosEncryptionClient(KeyUpkeep):
         """
         wanted = options.pop("Range", None)
         if wanted is not None:
-            return await self._get_range(Bucket, Key, wanted, KeySimplifyCheck, options)
+            try:
+                return await self._get_range(Bucket, Key, wanted, KeySimplifyCheck, options)
+            except ObjectChangedError:  # replaced behind the HEAD
+                return await self._get_range(Bucket, Key, wanted, KeySimplifyCheck, options)
         result = await super().get_object(Bucket, Key, KeySimplifyCheck=KeySimplifyCheck, **options)
         try:
             codec = await self._coding.open(Key, _texts(result))
@@ -160,7 +167,8 @@ class CosEncryptionClient(KeyUpkeep):
         self, bucket: str, key: str, wanted: str, checks_key: bool, options: GetObjectOptions
     ) -> GetObjectResult:
         """Read the segments around a range, of the object that a HEAD saw."""
-        byte_range(wanted)
+        asked: Any = {**options, "Range": wanted}
+        self._get_request(await self._ready(), bucket, key, checks_key, asked)
         given: Any = {k: v for k, v in options.items() if k in HEAD_OBJECT.accepts}
         head = await self.head_object(bucket, key, **given)
         codec = await self._coding.open(key, _texts(head))
@@ -171,16 +179,40 @@ class CosEncryptionClient(KeyUpkeep):
         first, last = _asked(wanted, size)
         pinned: Any = _pinned(options, head)
         if first > last:
+            await self._prove_end(bucket, key, codec, wire_size, pinned)
             # COS is to say so itself: no byte of the object is behind its end.
             pinned["Range"] = f"bytes={wire_size + first - size}-"
-            await super().get_object(bucket, key, KeySimplifyCheck=checks_key, **pinned)
+            await self._get_seen(bucket, key, checks_key, pinned)
             raise ResponseParseError(f"asked for {wanted} of {size} bytes, and got an answer")
         wire_first, wire_last, offset = codec.wire_range(first, last, wire_size)
         pinned["Range"] = f"bytes={wire_first}-{wire_last}"
-        result = await super().get_object(bucket, key, KeySimplifyCheck=checks_key, **pinned)
+        result = await self._get_seen(bucket, key, checks_key, pinned)
         result["Content-Range"] = f"bytes {first}-{last}/{size}"
         window = Window(offset, first - offset, last - first + 1, is_end=wire_last == wire_size - 1)
         return await self._opened(result, codec, window, (bucket, key, checks_key, pinned))
+
+    async def _get_seen(
+        self, bucket: str, key: str, checks_key: bool, pinned: Any
+    ) -> GetObjectResult:
+        """Ask for the very object whose headers were seen."""
+        try:
+            return await super().get_object(bucket, key, KeySimplifyCheck=checks_key, **pinned)
+        except PreconditionError as error:
+            raise ObjectChangedError(
+                f"{key!r} was replaced while it was being read: read it again"
+            ) from error
+
+    async def _prove_end(
+        self, bucket: str, key: str, codec: Codec, wire_size: int, pinned: Mapping[str, Any]
+    ) -> None:
+        """Open the last step of an object: a cut one tells a size that it never had."""
+        if not codec.proves:
+            return
+        steps = (wire_size - 1) // codec.wire_step
+        given: Any = {**pinned, "Range": f"bytes={steps * codec.wire_step}-{wire_size - 1}"}
+        result = await self._get_seen(bucket, key, False, given)
+        async with result["Body"] as body:
+            codec.decode(await body.read(), steps * codec.step, is_last=True)
 
     async def _opened(
         self,
@@ -193,8 +225,7 @@ class CosEncryptionClient(KeyUpkeep):
         bucket, key, checks_key, options = request
 
         async def again() -> StreamBody:
-            get = super(CosEncryptionClient, self).get_object
-            return (await get(bucket, key, KeySimplifyCheck=checks_key, **options))["Body"]
+            return (await self._get_seen(bucket, key, checks_key, options))["Body"]
 
         session = await self._ready()
         result["Body"] = OpenedBody(session, result["Body"], codec, window, again)
@@ -214,13 +245,14 @@ class CosEncryptionClient(KeyUpkeep):
         """Begin an upload in parts, whose data key this client keeps until it is completed.
 
         With ``PartSize``, in MiB, every part but the last has that size, and parts may be sent
-        in any order and at once. Without it they are sent in order, each of a multiple of 64 KiB
-        but for the last. ``ContentLength`` promises the bytes of the whole, which is then checked
-        and written down with the object.
+        in any order and at once. Without it they are sent in order, each of 1 MiB or more and a
+        multiple of 64 KiB but for the last. ``ContentLength`` promises the bytes of the whole,
+        which is then checked and written down with the object.
 
-        A cut object is always found out, by whoever reads its end: the last segment is marked. The
-        mark goes with the last part where that can be told from its length or ``ContentLength``,
-        and otherwise in a part of its own that ``complete_multipart_upload`` adds.
+        A cut object is always found out: with ``ContentLength`` before its first byte is read,
+        without by whoever reads to its end, where the last segment is marked. The mark goes with
+        the last part where that can be told from its length or ``ContentLength``, and otherwise in
+        a part of its own that ``complete_multipart_upload`` adds.
         """
         sent: Any = {**options}
         place = PartPlaces.of(sent.pop("PartSize", None), sent.pop("ContentLength", None))
@@ -249,6 +281,7 @@ class CosEncryptionClient(KeyUpkeep):
             SourceChangedError: the part was sent before, with other bytes.
         """
         content = upload_body(Body, ContentLength)
+        _refuse_md5(options)
         sealed = self._uploads.sealed(UploadId, PartNumber, content)
         return await self._upload_part(
             Bucket, Key, sealed, PartNumber, UploadId, EnableMD5, options
@@ -340,6 +373,11 @@ class CosEncryptionClient(KeyUpkeep):
 
 def _refuse(method: str, instead: str) -> NoReturn:
     raise ParameterError(f"CosEncryptionClient has no {method}: {instead}")
+
+
+def _refuse_md5(options: Mapping[str, Any]) -> None:
+    if "ContentMD5" in options:
+        raise ParameterError("ContentMD5 would be of what is sent: give EnableMD5 instead")
 
 
 def _texts(result: Mapping[str, Any]) -> dict[str, str]:

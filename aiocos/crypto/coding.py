@@ -34,7 +34,7 @@ class EnvelopeCoding(Coding):
     """Encrypts in format 2, or, with ``Legacy="write"``, in that of the sync SDK."""
 
     def __init__(self, provider: KeyProvider, legacy: Legacy, renamed: Renamed) -> None:
-        if not isinstance(provider, KeyProvider):
+        if isinstance(provider, type) or not isinstance(provider, KeyProvider):
             raise ParameterError(
                 "provider must be an AESProvider, an RSAProvider or another KeyProvider"
             )
@@ -128,6 +128,13 @@ class EnvelopeCoding(Coding):
         data_key = await self._data_key(old)
         new = Envelope.seal(old.wrapped, data_key, new_key, given, old.size)
         return {**given, ENVELOPE: str(new)}
+
+    def mark(self, metadata: Mapping[str, str]) -> str:
+        """Return which master key an object takes."""
+        if ENVELOPE not in metadata:
+            return ""
+        wrapped = Envelope.parse(metadata[ENVELOPE]).wrapped
+        return f"{wrapped.wrap} {wrapped.key_id}"
 
     async def rewrapped(
         self, key: str, headers: Mapping[str, str], provider: KeyProvider

@@ -144,6 +144,10 @@ class _Rewrapping(Coding):
         """Return the metadata of the object, wrapped anew."""
         return await self._coding.rewrapped(key, headers, self._provider)
 
+    def mark(self, metadata: Mapping[str, str]) -> str:
+        """Return which master key the object will take."""
+        return self._coding.mark(metadata)
+
 
 def _state(head: Mapping[str, Any]) -> tuple[State, str | None]:
     try:

@@ -33,7 +33,7 @@ class PartPlaces:
     @classmethod
     def of(cls, PartSize: int | None, ContentLength: int | None) -> PartPlaces:
         """Check what the caller has promised."""
-        most = MAX_PUT_BYTES // MIB - 1
+        most = MAX_PUT_BYTES // MIB - 2  # encrypted it has to fit as well
         part_size = None if PartSize is None else whole_number(PartSize, "PartSize", 1, most) * MIB
         size = None if ContentLength is None else whole_number(ContentLength, "ContentLength", 0)
         return cls(part_size, size)
@@ -52,9 +52,13 @@ class PartPlaces:
             raise ParameterError(f"part {number} ends behind the {self.size} bytes promised")
         is_last = end == self.size or self._is_short(length, step)
         if is_last and self.size not in {None, end}:
+            usual = self.part_size or f"a multiple of {step}, of 1 MiB or more"
             raise ParameterError(
-                f"part {number} has {length} bytes: only the last part may have other than "
-                + (f"{self.part_size}" if self.part_size else f"a multiple of {step}")
+                f"part {number} has {length} bytes: only the last part may have other than {usual}"
+            )
+        if is_last and (behind := max(self.lengths, default=0)) > number:
+            raise ParameterError(
+                f"part {number} has the length of a last one, and there is {behind}"
             )
         if self.last is not None and (number > self.last or (is_last and number != self.last)):
             raise ParameterError(f"part {self.last} was the last one: its length said so")
@@ -74,7 +78,7 @@ class PartPlaces:
 
     def _is_short(self, length: int, step: int) -> bool:
         if self.part_size is None:
-            return length % step > 0
+            return length % step > 0 or length < MIB  # COS takes such a part nowhere else
         if length > self.part_size:
             raise ParameterError(f"a part has {length} bytes, and PartSize is {self.part_size}")
         return length < self.part_size
@@ -89,8 +93,10 @@ class PartPlaces:
             raise ParameterError("MultipartUpload must name the parts 1, 2, 3 ... without a gap")
         if unknown := [number for number in numbers if number not in self.lengths]:
             raise ParameterError(f"part {unknown[0]} was not sent by this client")
-        if self.last is not None and len(numbers) != self.last:
-            raise ParameterError(f"MultipartUpload must end with part {self.last}, the last one")
+        if len(numbers) < len(self.lengths):
+            raise ParameterError(
+                f"MultipartUpload must name all parts, and {max(self.lengths)} was sent as well"
+            )
         length = sum(self.lengths[number] for number in numbers)
         if self.size not in {None, length}:
             raise ParameterError(f"the parts make {length} bytes, and {self.size} were promised")

@@ -45,7 +45,8 @@ from aiocos.operations.results import (
 )
 from aiocos.operations.spec import Operation
 from aiocos.received import ReceivedBody
-from aiocos.request import Patience, Repeat, Reply
+from aiocos.request import Patience, Repeat, Reply, Request
+from aiocos.session import Session
 from aiocos.transport import Exchange
 
 _CONDITIONS: Final = frozenset({"IfMatch", "IfNoneMatch", "ForbidOverwrite"})
@@ -293,14 +294,7 @@ class ObjectOperations(DeleteOperations):
         Source: COS SDK document, "Downloading an object".
         """
         session = await self._ready()
-        request = self._request(session, GET_OBJECT, options, Bucket, Key)
-        if KeySimplifyCheck and simplifies_to_nothing(request.path):
-            raise ParameterError(
-                f"Key {Key!r} would be the bucket itself if its dots were taken for steps in a "
-                "tree; KeySimplifyCheck=False asks for the object of that name"
-            )
-        if "Range" in request.headers:
-            byte_range(request.headers["Range"])
+        request = self._get_request(session, Bucket, Key, KeySimplifyCheck, options)
 
         async def receive(exchange: Exchange) -> GetObjectResult:
             refuse_stranger(exchange.headers)
@@ -309,6 +303,20 @@ class ObjectOperations(DeleteOperations):
             return result  # type: ignore[no-any-return]
 
         return await session.send(request, receive)
+
+    def _get_request(
+        self, session: Session, bucket: str, key: str, checks_key: bool, options: GetObjectOptions
+    ) -> Request:
+        """Build the request of ``get_object``, every argument checked."""
+        request = self._request(session, GET_OBJECT, options, bucket, key)
+        if checks_key and simplifies_to_nothing(request.path):
+            raise ParameterError(
+                f"Key {key!r} would be the bucket itself if its dots were taken for steps in a "
+                "tree; KeySimplifyCheck=False asks for the object of that name"
+            )
+        if "Range" in request.headers:
+            byte_range(request.headers["Range"])
+        return request
 
     async def restore_object(
         self,

@@ -76,10 +76,13 @@ class Codec(ABC):
     def wire_range(self, first: int, last: int, wire_size: int) -> tuple[int, int, int]:
         """Return what to ask for in order to have a range of content, both ends included.
 
-        That is the first and the last byte on the wire, and where in the content it begins.
+        That is the first and the last byte on the wire, and where in the content it begins. A
+        range to the end takes all that is there: behind the content may be what marks its end.
         """
         begin = first // self.step
         end = (last // self.step + 1) * self.wire_step - 1
+        if last + 1 == self.size(wire_size):
+            end = wire_size - 1
         return begin * self.wire_step, min(end, wire_size - 1), begin * self.step
 
     def wire_offset(self, offset: int) -> int:
@@ -113,3 +116,10 @@ class Coding(ABC):
         self, key: str, headers: Mapping[str, str], new_key: str, metadata: Mapping[str, str]
     ) -> dict[str, str]:
         """Return the metadata of a copy under another name, or with other metadata."""
+
+    @abstractmethod
+    def mark(self, metadata: Mapping[str, str]) -> str:
+        """Return what two copies must have in common for one to go on with the other's parts.
+
+        That is the key that such metadata tells of, and nothing where it tells of none.
+        """

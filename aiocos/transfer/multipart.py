@@ -44,7 +44,7 @@ from aiocos.units import MIB
 R = TypeVar("R")
 
 _GONE: Final = "NoSuchUpload"
-_STATE: Final = frozenset({"source", "options"})
+_STATE: Final = frozenset({"source", "options", "coding"})
 """What of a journal's header may change between two attempts at one transfer."""
 
 

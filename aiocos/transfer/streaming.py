@@ -105,7 +105,7 @@ class StreamUpload(ContentUpload[dict[str, Any]]):
             needed = -(-self._body.size // MAX_PARTS // MIB) * MIB
             self._part_size = max(self._part_size, needed)
         self._enable_md5 = EnableMD5
-        self._read_bytes = 0
+        self._read_bytes = self._wire_bytes = 0
         self._size = self._body.size
         self._codec: Codec | None = None
         self._is_ended = False
@@ -119,7 +119,7 @@ class StreamUpload(ContentUpload[dict[str, Any]]):
 
     async def _run(self, session: Session) -> dict[str, Any]:
         self._reset()
-        self.progress.total = self._body.size or 0
+        self.progress.total = 0 if self._body.size is None else self._on_wire(self._body.size)
         self.progress.tell("started")
         async with aclosing(self._body.pieces(session.executor)) as pieces:
             parts = self._parts(_Cutter(pieces, self.progress))
@@ -139,7 +139,7 @@ class StreamUpload(ContentUpload[dict[str, Any]]):
     async def _in_one(self, first: HeldPart) -> dict[str, Any]:
         async with first.memory, self.share.slot(0):
             self._check_promise()
-            self.progress.total = first.size
+            self.progress.total = self._on_wire(first.size)
             self._size = first.size
             await self._prepare()
             lap = Lap(first, 0)
@@ -163,7 +163,7 @@ class StreamUpload(ContentUpload[dict[str, Any]]):
         try:
             async with aclosing(_chained(first, rest)) as parts:
                 await self.drain(parts, self._send)
-            return await self.complete(session, self._sent_bytes)
+            return await self.complete(session, self._wire_bytes)
         except BaseException as error:
             await first.memory.aclose()
             await self.give_up(error)
@@ -179,12 +179,13 @@ class StreamUpload(ContentUpload[dict[str, Any]]):
                 await stack.enter_async_context(self.share.memory(size))
                 pieces = await cutter.take(size)
                 self._read_bytes += sum(map(len, pieces))
-                self.progress.total = max(self.progress.total, self._read_bytes)
                 if self._body.size is not None and self._read_bytes > self._body.size:
                     raise IntegrityError(f"Body gave more than its {self._body.size} bytes")
                 # What is coded has a mark at its end, which the part before may not have got.
                 if not pieces and number > 1 and (self._codec is None or self._is_ended):
                     break
+                self._wire_bytes += self._on_wire(sum(map(len, pieces)))
+                self.progress.total = max(self.progress.total, self._wire_bytes)
                 self._is_ended = cutter.is_over or self._read_bytes == self._body.size
                 if number > MAX_PARTS:
                     raise ParameterError(
@@ -216,11 +217,9 @@ class StreamUpload(ContentUpload[dict[str, Any]]):
         place = held.offset, held.is_last
         return CodedPart(held.pieces, self._codec, place, self.progress, self.share)
 
-    @property
-    def _sent_bytes(self) -> int:
-        if self._codec is None:
-            return self._read_bytes
-        return sum(sent.size for sent in self.sent.values())
+    def _on_wire(self, size: int) -> int:
+        coding = self.client.coding
+        return size if coding is None else coding.codec.wire_size(size)
 
 
 class _Cutter:
