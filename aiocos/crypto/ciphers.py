@@ -152,6 +152,7 @@ class CounterCodec(Codec):
     def __init__(self, data_key: bytes, start: bytes) -> None:
         self._key = algorithms.AES(data_key)
         self._start = int.from_bytes(start)
+        self.mark = derived(data_key + start, "mark of a journal")[:8].hex()
 
     @classmethod
     def wire_size(cls, size: int) -> int:

@@ -18,6 +18,7 @@ from aiocos.crypto.envelopes import (
     LEGACY_START,
     Envelope,
     LegacyEnvelope,
+    old_envelope,
     own_metadata,
 )
 from aiocos.crypto.keys import START_BYTES, KeyProvider, LegacyProvider
@@ -86,8 +87,8 @@ class EnvelopeCoding(Coding):
         return SegmentCodec(data_key, envelope.size)
 
     async def _data_key(self, envelope: Envelope) -> bytes:
-        data_key = await self.provider.unwrap(envelope.wrapped)
-        if len(data_key) != KEY_BYTES:
+        data_key: object = await self.provider.unwrap(envelope.wrapped)
+        if not isinstance(data_key, bytes) or len(data_key) != KEY_BYTES:
             raise DecryptionError("the key provider did not give a data key of 32 bytes")
         return data_key
 
@@ -122,14 +123,14 @@ class EnvelopeCoding(Coding):
         """
         given = own_metadata(metadata)
         if ENVELOPE not in headers:
-            return {**given, **{k: headers[k] for k in (LEGACY_KEY, LEGACY_START) if k in headers}}
+            return {**given, **old_envelope(headers)}
         await self.open(key, headers)
         old = Envelope.parse(headers[ENVELOPE])
         data_key = await self._data_key(old)
         new = Envelope.seal(old.wrapped, data_key, new_key, given, old.size)
         return {**given, ENVELOPE: str(new)}
 
-    def mark(self, metadata: Mapping[str, str]) -> str:
+    def kind(self, metadata: Mapping[str, str]) -> str:
         """Return which master key an object takes."""
         if ENVELOPE not in metadata:
             return ""

@@ -25,10 +25,10 @@ from aiocos.encoding.urls import key_path
 from aiocos.errors import DecryptionError, NotEncryptedError, ParameterError
 
 ENVELOPE: Final = ENVELOPE_HEADER
-LEGACY_KEY: Final = f"{META_PREFIX}client-side-encryption-key"
-LEGACY_START: Final = f"{META_PREFIX}client-side-encryption-iv"
-OWN: Final = frozenset({ENVELOPE, LEGACY_KEY, LEGACY_START})
-"""What encryption sets."""
+_OLD: Final = f"{META_PREFIX}client-side-encryption-"
+"""So begins what the sync SDK and those of other languages set."""
+LEGACY_KEY: Final = f"{_OLD}key"
+LEGACY_START: Final = f"{_OLD}iv"
 
 _FORM: Final = re.compile(
     r"(?P<fields>v=2;seg=65536;(?:len=(?P<size>0|[1-9][0-9]{0,18});)?"
@@ -76,12 +76,11 @@ class Envelope:
         size: int | None,
     ) -> Envelope:
         """Make the envelope of an object."""
-        if not (
-            _WRAP.fullmatch(wrapped.wrap)
-            and _KID.fullmatch(wrapped.key_id)
-            and 0 < len(wrapped.key) <= _LONGEST_KEY
-        ):
-            raise ParameterError(f"the key provider gave a key that has no place: {wrapped.wrap!r}")
+        if not _has_place(wrapped):
+            raise ParameterError(
+                "the key provider did not give a WrappedKey that an envelope has a place for: "
+                "a wrap of 1 to 32 and a key_id of up to 128 characters, and 1 to 1,024 bytes"
+            )
         name = _name(data_key, key)
         length = "" if size is None else f"len={size};"
         fields = (
@@ -151,10 +150,26 @@ class LegacyEnvelope(NamedTuple):
         }
 
 
+def _has_place(wrapped: object) -> bool:
+    return (
+        isinstance(wrapped, WrappedKey)
+        and [type(field) for field in wrapped] == [str, str, bytes]
+        and _WRAP.fullmatch(wrapped.wrap) is not None
+        and _KID.fullmatch(wrapped.key_id) is not None
+        and 0 < len(wrapped.key) <= _LONGEST_KEY
+    )
+
+
 def own_metadata(metadata: object) -> dict[str, str]:
     """Return the caller's metadata, without what encryption sets: it may be that of a read."""
     given = metadata_headers(metadata)
-    return {name: value for name, value in given.items() if name.lower() not in OWN}
+    old = old_envelope(given)
+    return {k: text for k, text in given.items() if k.lower() != ENVELOPE and k not in old}
+
+
+def old_envelope(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return all that it takes to read what another client has encrypted."""
+    return {name: text for name, text in headers.items() if name.lower().startswith(_OLD)}
 
 
 def _name(data_key: bytes, key: str) -> bytes:

@@ -11,22 +11,19 @@ import asyncio
 import base64
 import binascii
 import contextlib
-import logging
 import os
-import stat
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from aiocos import files
 from aiocos.crypto.ciphers import KEY_BYTES, derived
 from aiocos.crypto.envelopes import LegacyEnvelope, WrappedKey
+from aiocos.crypto.keyfiles import read_key, remove_key, write_key
 from aiocos.errors import DecryptionError, ParameterError
 
 AES_WRAP: Final = "AES-GCM"
@@ -36,13 +33,11 @@ _LABEL: Final = b"aiocos client-side encryption 2: data key"
 _NONCE_BYTES: Final = 12
 _KEY_SIZES: Final = frozenset({16, 24, 32})
 _FEWEST_BITS: Final = 2048
+_MOST_BITS: Final = 8192
 _BEGIN: Final = b"-----BEGIN"
-_LONGEST_FILE: Final = 64 * 1024
-_OPEN_TO_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _AES_FILE: Final = "~/.cos_local_aes/.aes_key.pem"
 _PUBLIC_FILE: Final = "~/.cos_local_rsa/.public_key.pem"
 _PRIVATE_FILE: Final = "~/.cos_local_rsa/.private_key.pem"
-_log: Final = logging.getLogger("aiocos")
 
 
 @runtime_checkable
@@ -95,9 +90,9 @@ class AESProvider:
         self, aes_key: str | None = None, aes_key_path: str | os.PathLike[str] | None = None
     ) -> None:
         if aes_key is None:
-            path = Path(aes_key_path or _AES_FILE).expanduser()
+            path = _AES_FILE if aes_key_path is None else aes_key_path
             try:
-                aes_key = _read(path, "AESProvider.create").decode().strip()
+                aes_key = read_key(path, "AESProvider.create").decode().strip()
             except UnicodeDecodeError:
                 raise ParameterError(f"{path} does not hold a key in base64") from None
         self._key = _decoded(aes_key)
@@ -111,7 +106,7 @@ class AESProvider:
         Raises:
             FileExistsError: there is a file already; it is not touched.
         """
-        _write(Path(path), base64.b64encode(os.urandom(KEY_BYTES)))
+        write_key(path, base64.b64encode(os.urandom(KEY_BYTES)))
         return cls(aes_key_path=path)
 
     def __repr__(self) -> str:
@@ -172,7 +167,7 @@ class RSAKeyPairPath:
 
 
 class RSAProvider:
-    """A pair of RSA keys, of 2,048 bits or more, in PEM: given, or in two files.
+    """A pair of RSA keys, of 2,048 to 8,192 bits, in PEM: given, or in two files.
 
     Without ``key_pair_info`` the files are those of the sync SDK, in ``~/.cos_local_rsa``. A
     pair without a private key can encrypt and not decrypt. ``RSAProvider.create`` makes a pair.
@@ -193,6 +188,8 @@ class RSAProvider:
         pair = key_pair_info or RSAKeyPairPath()
         if isinstance(pair, RSAKeyPairPath):
             pair = _pair_of(pair)
+        if not isinstance(pair, RSAKeyPair):
+            raise ParameterError("key_pair_info must come from RSAProvider.get_rsa_key_pair")
         self._public = _public_key(pair.public_key)
         self._private = None
         if pair.private_key is not None:
@@ -238,8 +235,9 @@ class RSAProvider:
         Raises:
             FileExistsError: one is there already; neither is touched.
         """
-        key = rsa.generate_private_key(public_exponent=65537, key_size=max(bits, _FEWEST_BITS))
         secret = _secret(passphrase)
+        size = min(max(bits, _FEWEST_BITS), _MOST_BITS)
+        key = rsa.generate_private_key(public_exponent=65537, key_size=size)
         private = key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
@@ -250,11 +248,11 @@ class RSAProvider:
         public = key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
-        _write(Path(private_key_path), private)
+        write_key(private_key_path, private)
         try:
-            _write(Path(public_key_path), public)
+            write_key(public_key_path, public)
         except BaseException:
-            Path(private_key_path).unlink()
+            remove_key(private_key_path)
             raise
         return cls(RSAKeyPairPath(public_key_path, private_key_path), passphrase=passphrase)
 
@@ -335,29 +333,30 @@ def _pair_of(paths: RSAKeyPairPath) -> RSAKeyPair:
     hint = "RSAProvider.create"
     private = paths.private_key_path
     return RSAKeyPair(
-        _read(Path(paths.public_key_path).expanduser(), hint, is_secret=False),
-        None if private is None else _read(Path(private).expanduser(), hint),
+        read_key(paths.public_key_path, hint, is_secret=False),
+        None if private is None else read_key(private, hint),
     )
 
 
 def _public_key(pem: bytes) -> rsa.RSAPublicKey:
     try:
         key = serialization.load_pem_public_key(pem)
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         raise ParameterError("the public key is not a key in PEM") from None
-    if not isinstance(key, rsa.RSAPublicKey) or key.key_size < _FEWEST_BITS:
-        raise ParameterError(f"the public key is not an RSA key of {_FEWEST_BITS} bits or more")
+    if not isinstance(key, rsa.RSAPublicKey) or not _FEWEST_BITS <= key.key_size <= _MOST_BITS:
+        raise ParameterError("the public key is not an RSA key of 2,048 to 8,192 bits")
     return key
 
 
 def _private_key(pem: bytes, passphrase: str | bytes | None) -> rsa.RSAPrivateKey:
+    secret = _secret(passphrase)
     try:
-        key = serialization.load_pem_private_key(pem, _secret(passphrase))
+        key = serialization.load_pem_private_key(pem, secret)
     except TypeError as error:
         is_locked = "not given" in str(error)
         told = "needs its passphrase" if is_locked else "has no passphrase, and one was given"
         raise ParameterError(f"the private key {told}") from None
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         raise ParameterError(
             "the private key is not a key in PEM, or has another passphrase"
         ) from None
@@ -367,32 +366,6 @@ def _private_key(pem: bytes, passphrase: str | bytes | None) -> rsa.RSAPrivateKe
 
 
 def _secret(passphrase: str | bytes | None) -> bytes | None:
+    if passphrase is not None and not passphrase:
+        raise ParameterError("the passphrase is empty: leave it out where there is none")
     return passphrase.encode() if isinstance(passphrase, str) else passphrase
-
-
-def _read(path: Path, maker: str, *, is_secret: bool = True) -> bytes:
-    """Read a key file; a missing one is not made, or old objects could never be read again."""
-    try:
-        with open(path, "rb") as file:
-            if is_secret and os.fstat(file.fileno()).st_mode & _OPEN_TO_OTHERS:
-                _log.warning("%s can be read by others than its owner: chmod 600 it", path)
-            return file.read(_LONGEST_FILE)
-    except FileNotFoundError:
-        raise ParameterError(f"there is no key file {path}; {maker}() makes one") from None
-    except OSError as error:
-        raise ParameterError(f"cannot read the key file {path}: {error.strerror}") from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Make a key file, durable, that only its owner can read."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with open(file, "wb") as opened:
-            opened.write(content)
-            opened.flush()
-            os.fsync(file)
-    except BaseException:
-        path.unlink()
-        raise
-    files.sync_directory(path.parent)

@@ -7,6 +7,7 @@ list of what is encrypted how.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any, Final, Literal, NamedTuple, Unpack
@@ -22,11 +23,19 @@ from aiocos.crypto.envelopes import (
     LegacyEnvelope,
 )
 from aiocos.crypto.keys import START_BYTES, KeyProvider
-from aiocos.errors import DecryptionError, NotEncryptedError, NotFoundError, ParameterError
+from aiocos.errors import (
+    DecryptionError,
+    NotEncryptedError,
+    NotFoundError,
+    ObjectChangedError,
+    ParameterError,
+    PreconditionError,
+)
 from aiocos.operations.results import CopyFileResult, CopySource
 from aiocos.operations.settings.rewriting import acl_options
 from aiocos.transfer.coding import Codec, Coding
 from aiocos.transfer.options import ResumeOptions
+from aiocos.transfer.progress import cancellations, flat
 from aiocos.transfer.trees import addressed
 
 State = Literal["format-2", "constant-stream", "sync-sdk-rsa", "other-sdk", "damaged", "plain"]
@@ -68,8 +77,20 @@ class KeyUpkeep(CosS3Client):
 
         Options: ``aiocos.types.ResumeOptions``.
         """
-        if not isinstance(provider, KeyProvider):
+        if isinstance(provider, type) or not isinstance(provider, KeyProvider):
             raise ParameterError("provider must be an AESProvider, an RSAProvider or a KeyProvider")
+        with contextlib.suppress(PreconditionError):  # replaced meanwhile: once more
+            return await self._rewrap(Bucket, Key, provider, options)
+        try:
+            return await self._rewrap(Bucket, Key, provider, options)
+        except PreconditionError as error:
+            raise ObjectChangedError(
+                f"{Key!r} was replaced again while it was rewrapped"
+            ) from error
+
+    async def _rewrap(
+        self, Bucket: str, Key: str, provider: KeyProvider, options: ResumeOptions
+    ) -> CopyFileResult:
         head = await self.head_object(Bucket, Key)
         endpoint = (await self._ready()).config.endpoint
         source: CopySource = {"Bucket": Bucket, "Key": Key, "Endpoint": endpoint}
@@ -108,8 +129,17 @@ class KeyUpkeep(CosS3Client):
                 yield audited
 
     async def _audited(self, bucket: str, keys: list[str]) -> list[Audited]:
-        async with asyncio.TaskGroup() as group:
-            looks = [group.create_task(self._look_at(bucket, key)) for key in keys]
+        asked = cancellations()
+        try:
+            async with asyncio.TaskGroup() as group:
+                looks = [group.create_task(self._look_at(bucket, key)) for key in keys]
+                if looks:
+                    # Here, not behind the block: a TaskGroup counts a failure there as a
+                    # cancellation.
+                    await asyncio.wait(looks)
+        except BaseExceptionGroup as errors:
+            failed = next(flat(errors))
+            raise asyncio.CancelledError if cancellations() > asked else failed from None
         return [audited for look in looks if (audited := look.result()) is not None]
 
     async def _look_at(self, bucket: str, key: str) -> Audited | None:
@@ -144,9 +174,9 @@ class _Rewrapping(Coding):
         """Return the metadata of the object, wrapped anew."""
         return await self._coding.rewrapped(key, headers, self._provider)
 
-    def mark(self, metadata: Mapping[str, str]) -> str:
-        """Return which master key the object will take."""
-        return self._coding.mark(metadata)
+    def kind(self, metadata: Mapping[str, str]) -> str:
+        """Return which master key a copy has."""
+        return self._coding.kind(metadata)
 
 
 def _state(head: Mapping[str, Any]) -> tuple[State, str | None]:

@@ -78,7 +78,8 @@ class PartPlaces:
 
     def _is_short(self, length: int, step: int) -> bool:
         if self.part_size is None:
-            return length % step > 0 or length < MIB  # COS takes such a part nowhere else
+            # COS takes a part of less than 1 MiB nowhere else; without a mark it does not matter.
+            return step > 1 and (length % step > 0 or length < MIB)
         if length > self.part_size:
             raise ParameterError(f"a part has {length} bytes, and PartSize is {self.part_size}")
         return length < self.part_size

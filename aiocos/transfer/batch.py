@@ -174,8 +174,9 @@ async def drain(chores: AsyncIterator[Chore], report: Report, *, workers: int) -
     asked = cancellations()
     try:
         async with closing(chores), asyncio.TaskGroup() as group:
-            for _ in range(workers):
-                group.create_task(_work(source, report))
+            tasks = [group.create_task(_work(source, report)) for _ in range(workers)]
+            # Here, not behind the block: a TaskGroup counts a failure there as a cancellation.
+            await asyncio.wait(tasks)
     except BaseExceptionGroup as errors:
         failed = next(flat(errors))
         raise asyncio.CancelledError if cancellations() > asked else failed from None

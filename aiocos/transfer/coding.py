@@ -28,6 +28,8 @@ class Codec(ABC):
     """Bytes that a whole step is on the wire."""
     proves: ClassVar[bool]
     """Whether ``decode`` gives nothing but what was encoded here."""
+    mark: str = ""
+    """Tells this codec from others where nothing else would; a journal has it."""
 
     @classmethod
     @abstractmethod
@@ -118,7 +120,7 @@ class Coding(ABC):
         """Return the metadata of a copy under another name, or with other metadata."""
 
     @abstractmethod
-    def mark(self, metadata: Mapping[str, str]) -> str:
+    def kind(self, metadata: Mapping[str, str]) -> str:
         """Return what two copies must have in common for one to go on with the other's parts.
 
         That is the key that such metadata tells of, and nothing where it tells of none.

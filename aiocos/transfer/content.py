@@ -17,6 +17,7 @@ from aiocos.transfer.multipart import MultipartJob
 
 R = TypeVar("R")
 _METADATA = "metadata"
+_MARK = "mark"
 
 
 class ContentUpload(MultipartJob[R], Generic[R]):
@@ -46,18 +47,21 @@ class ContentUpload(MultipartJob[R], Generic[R]):
         given = self.options.get("Metadata") or {}
         codec, self._metadata = await coding.begin(self.key, given, self._content_size)
         self._code_by(codec)
-        return {_METADATA: self._metadata}
+        return {_METADATA: self._metadata, **({_MARK: codec.mark} if codec.mark else {})}
 
     async def _can_go_on(self, facts: Iterable[Facts]) -> bool:
         """Take the codec that an earlier attempt had, if this client can."""
         if (coding := self.client.coding) is None:
             return True
-        told = [fact[_METADATA] for fact in facts if _METADATA in fact]
-        if not told or not isinstance(told[-1], dict):
+        told = [fact for fact in facts if isinstance(fact.get(_METADATA), dict)]
+        if not told:
             return False
+        metadata = told[-1][_METADATA]
         try:
-            codec = await coding.open(self.key, {k: str(v) for k, v in told[-1].items()})
+            codec = await coding.open(self.key, {k: str(v) for k, v in metadata.items()})
         except (IntegrityError, NotEncryptedError):
+            return False
+        if told[-1].get(_MARK, "") != codec.mark:
             return False
         self._code_by(codec)
         return True

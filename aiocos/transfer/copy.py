@@ -177,8 +177,8 @@ class ObjectCopy(MultipartJob[dict[str, Any]]):
     ) -> dict[str, Any]:
         seen = self._seen
         header = {**identity, "source": seen.facts(), "options": digest_of(self.options)}
-        if self.coding and (mark := self.coding.mark(self._sent.get("Metadata", {}))):
-            header["coding"] = mark
+        if self.coding and (kind := self.coding.kind(self._sent.get("Metadata", {}))):
+            header["coding"] = kind
         self._reset()
         try:
             plan = await self.open_upload(

@@ -74,7 +74,9 @@ class Seen:
         """Return it as a journal has it."""
         crc = None if self.crc64 is None else str(self.crc64)
         facts = {"etag": self.etag, "version": self.version, "size": self.wire_size, "crc64": crc}
-        return facts if self.codec is None else {**facts, "coding": self.codec.name}
+        if self.codec is None:
+            return facts
+        return {**facts, "coding": f"{self.codec.name} {self.codec.mark}".strip()}
 
 
 class Got(NamedTuple):
