@@ -12,6 +12,8 @@ import hashlib
 import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from concurrent.futures import Executor
+from contextlib import asynccontextmanager
+from typing import Final
 
 from aiocos.encoding.digest import Bytes, crc64
 from aiocos.transfer.coding import STEPS_AT_ONCE, Codec
@@ -20,6 +22,9 @@ from aiocos.transfer.plan import Part
 from aiocos.transfer.progress import Progress
 from aiocos.transfer.sink import PartFile, Span
 from aiocos.transfer.source import PartBody, SourceFile
+
+_QUICK_BYTES_PER_S: Final = 100_000_000
+"""A part that travels more slowly waits for the line."""
 
 
 class CodedFile(SourceFile):
@@ -179,6 +184,40 @@ class CodedSpan(Span):
         self._disk_crc64 = crc64(content, self._disk_crc64)
         self._decoded += size
         self._held = 0
+
+
+class Turns:
+    """Lets no more parts travel at once than there are cores, where the line is quicker than we.
+
+    Each coder lets go of the interpreter for some microseconds, thousands of times a part. On a
+    quick line more of them than cores only get into each other's way; on any other all of them
+    wait for the line, and none for this.
+    """
+
+    def __init__(self, *, is_coded: bool) -> None:
+        self._free = asyncio.Semaphore(os.cpu_count() or 1)
+        self._is_coded = self._is_quick = is_coded
+
+    @asynccontextmanager
+    async def turn(self, size: int) -> AsyncGenerator[None, None]:
+        """Take a turn for so many bytes, or go without one when it is long in coming."""
+        usual_s = size / _QUICK_BYTES_PER_S
+        is_taken = self._is_quick and await self._taken(usual_s)
+        clock = asyncio.get_running_loop().time
+        begun = clock()
+        try:
+            yield
+            self._is_quick = self._is_coded and clock() - begun <= usual_s
+        finally:
+            if is_taken:
+                self._free.release()
+
+    async def _taken(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._free.acquire()
+        except TimeoutError:
+            return False
 
 
 def regrouped(pieces: Iterable[Bytes], size: int) -> Iterator[bytes]:

@@ -32,7 +32,7 @@ from aiocos.operations.objects import GET_OBJECT, HEAD_OBJECT
 from aiocos.operations.options import Conditions
 from aiocos.request import Request
 from aiocos.session import Session
-from aiocos.transfer.coded import CodedSpan
+from aiocos.transfer.coded import CodedSpan, Turns
 from aiocos.transfer.coding import Codec
 from aiocos.transfer.job import Job, Operator, Terms
 from aiocos.transfer.journal import Facts, Journal
@@ -130,6 +130,7 @@ class FileDownload(Job[dict[str, Any]]):
         self._reads_back = EnableCRC
         self._known = known
         self._seen: Seen
+        self._turns: Turns
         self._file: PartFile
         self._session: Session
         self._got: dict[int, Got] = {}
@@ -150,6 +151,7 @@ class FileDownload(Job[dict[str, Any]]):
         head = await self._look() if coding or self._known is None else self._known
         codec = None if coding is None else await coding.open(self.key, head)
         self._seen = seen = Seen(head, codec)
+        self._turns = Turns(is_coded=codec is not None)
         self.progress.consumed, self.progress.total = 0, seen.wire_size
         self.progress.tell("started")
         is_one = seen.size <= max(self.config.single_mib * MIB, self._part_size)
@@ -282,7 +284,7 @@ class FileDownload(Job[dict[str, Any]]):
         span = self._span(part)
         request = self._request(span, lap)
         receive = partial(self._receive, request, span)
-        async with self.share.slot(PIECE):
+        async with self.share.slot(PIECE), self._turns.turn(part.size):
             while True:
                 before = span.received
                 try:

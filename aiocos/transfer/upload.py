@@ -19,7 +19,7 @@ from aiocos.operations.objects import PUT_OBJECT
 from aiocos.operations.options import BodyChecks, RequestLimits
 from aiocos.operations.results import ListedPart
 from aiocos.session import Session
-from aiocos.transfer.coded import CodedFile
+from aiocos.transfer.coded import CodedFile, Turns
 from aiocos.transfer.coding import Codec
 from aiocos.transfer.content import ContentUpload
 from aiocos.transfer.job import Operator, Terms
@@ -72,6 +72,7 @@ class FileUpload(ContentUpload[dict[str, Any]]):
         self._enable_md5 = EnableMD5
         self._follows_links = follows_links
         self._source: SourceFile
+        self._turns = Turns(is_coded=client.coding is not None)
 
     async def _run(self, session: Session) -> dict[str, Any]:
         self._source = source = await SourceFile.open(
@@ -164,7 +165,7 @@ class FileUpload(ContentUpload[dict[str, Any]]):
         """Send one part."""
         part = lap.item
         body = FilePart(self._source, part, self.progress, self.share)
-        async with self.share.slot(HELD):
+        async with self.share.slot(HELD), self._turns.turn(part.size):
             sent = await self.send_part(lap, part.number, body, enable_md5=self._enable_md5)
         await self.done(part, sent)
 
