@@ -15,6 +15,7 @@ from aiocos.body import BodyLike
 from aiocos.config import CosConfig
 from aiocos.crypto.bodies import OpenedBody, SealedBody, Window
 from aiocos.crypto.coding import EnvelopeCoding, Legacy, Renamed
+from aiocos.crypto.keyless import KeylessOperations
 from aiocos.crypto.keys import KeyProvider
 from aiocos.crypto.upkeep import KeyUpkeep
 from aiocos.crypto.uploads import OpenUploads, PartPlaces
@@ -67,7 +68,7 @@ class CreateEncryptedUploadOptions(CreateMultipartUploadOptions, total=False):
     """In bytes, of the whole, where it is known."""
 
 
-class CosEncryptionClient(KeyUpkeep):
+class CosEncryptionClient(KeylessOperations, KeyUpkeep):
     """A client whose objects are encrypted on this side, each with a key of its own.
 
     ``provider`` wraps those keys: an ``AESProvider``, an ``RSAProvider``, or a key service.

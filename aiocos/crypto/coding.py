@@ -82,7 +82,8 @@ class EnvelopeCoding(Coding):
         if self._renamed == "refuse" and not envelope.is_named(data_key, key):
             raise DecryptionError(
                 f"what is at {key!r} was encrypted under another name: it was moved or copied by "
-                "somebody without the key (CosEncryptionClient(..., Renamed='read') reads it)"
+                f"somebody without the key, or {key!r} is a symbolic link "
+                "(CosEncryptionClient(..., Renamed='read') reads it)"
             )
         return SegmentCodec(data_key, envelope.size)
 

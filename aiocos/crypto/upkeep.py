@@ -60,6 +60,21 @@ class KeyUpkeep(CosS3Client):
 
     _coding: EnvelopeCoding
 
+    async def content_size(self, Key: str, head: Mapping[str, Any]) -> int:
+        """Return how many bytes of content an encrypted object has; nothing is sent.
+
+        ``head`` is what ``head_object`` told of it, whose ``Content-Length`` is that of what is
+        stored. Where the object was stored without its length, a cut end shows only when it is
+        read.
+
+        Raises:
+            NotEncryptedError: it is not encrypted.
+            DecryptionError: the key is another one, or the metadata was changed.
+        """
+        headers = {name: text for name, text in head.items() if isinstance(text, str)}
+        codec = await self._coding.open(Key, headers)
+        return codec.size(await super().content_size(Key, head))
+
     async def rewrap(
         self, Bucket: str, Key: str, provider: KeyProvider, **options: Unpack[ResumeOptions]
     ) -> CopyFileResult:

@@ -14,10 +14,21 @@ from typing import NamedTuple
 from .errors import CosError
 from .xml import Element, Node
 
-CANNED = {"private": (), "public-read": ("READ",), "public-read-write": ("READ", "WRITE")}
+EVERYONE = "http://cam.qcloud.com/groups/global/AllUsers"
+LOGGED_IN = "http://cam.qcloud.com/groups/global/AuthenticatedUsers"
+"""Everyone who has an account."""
+GROUPS = frozenset({EVERYONE, LOGGED_IN})
+# Source: COS documentation, "ACL overview", preset ACLs.
+CANNED = {
+    "private": (),
+    "public-read": ((EVERYONE, "READ"),),
+    "public-read-write": ((EVERYONE, "READ"), (EVERYONE, "WRITE")),
+    "authenticated-read": ((LOGGED_IN, "READ"),),
+}
 DEFAULT = "default"
 """The list of an object that has none of its own: the bucket's counts."""
-EVERYONE = "http://cam.qcloud.com/groups/global/AllUsers"
+_OF_OBJECTS = frozenset({"bucket-owner-read", "bucket-owner-full-control"})
+"""Here an object belongs to the owner of its bucket: they come to ``private``."""
 PERMISSIONS = frozenset({"READ", "WRITE", "READ_ACP", "WRITE_ACP", "FULL_CONTROL"})
 
 _ANYONE = "qcs::cam::anyone:anyone"
@@ -42,7 +53,7 @@ def principal(owner: str) -> str:
 
 def allows(acl: str, owner: str, caller: str, permission: str) -> bool:
     """Whether a list lets this account do it; an empty caller is anybody."""
-    trusted = {EVERYONE, principal(caller)} if caller else {EVERYONE}
+    trusted = {*GROUPS, principal(caller)} if caller else {EVERYONE}
     return any(
         grant.grantee in trusted and grant.permission in (permission, "FULL_CONTROL")
         for grant in grants(acl, owner)
@@ -54,7 +65,7 @@ def grants(acl: str, owner: str) -> list[Grant]:
     if acl.startswith(_GRANTS):
         pairs = (pair.partition("=") for pair in acl.removeprefix(_GRANTS).split())
         return [Grant(permission, grantee) for permission, _, grantee in pairs]
-    public = [Grant(permission, EVERYONE) for permission in CANNED.get(acl, ())]
+    public = [Grant(permission, group) for group, permission in CANNED.get(acl, ())]
     return [*public, Grant("FULL_CONTROL", principal(owner))]
 
 
@@ -65,6 +76,8 @@ def _text(listed: Iterable[Grant]) -> str:
 def from_headers(headers: Mapping[str, str], owner: str, default: str) -> str:
     """The list x-cos-acl and x-cos-grant-... ask for; only objects can have ``default``."""
     canned = headers.get("x-cos-acl") or default
+    if canned in _OF_OBJECTS and default == DEFAULT:
+        canned = "private"
     if canned not in CANNED and canned != default:
         raise CosError("InvalidArgument", "x-cos-acl is not a canned ACL.")
     given = [
@@ -104,8 +117,8 @@ def _grant(element: Element) -> Grant:
     if permission not in PERMISSIONS or grantee is None:
         raise CosError("MalformedXML", "A Grant needs a Grantee and a Permission.")
     named = grantee.text("URI") or grantee.text("ID") or ""
-    if not re.fullmatch(r"[^\s=]+", named) or (grantee.text("URI") or EVERYONE) != EVERYONE:
-        raise CosError("MalformedXML", "A Grantee needs an ID, or the URI of all users.")
+    if not re.fullmatch(r"[^\s=]+", named) or (grantee.text("URI") or EVERYONE) not in GROUPS:
+        raise CosError("MalformedXML", "A Grantee needs an ID, or the URI of a group.")
     return Grant(permission, _normal(named))
 
 
@@ -120,9 +133,9 @@ def _person(identity: str) -> list[Node]:
 
 
 def _described(grant: Grant) -> Node:
-    is_group = grant.grantee == EVERYONE
+    is_group = grant.grantee in GROUPS
     kind = "Group" if is_group else "CanonicalUser"
-    named: list[Node] = [("URI", EVERYONE)] if is_group else _person(grant.grantee)
+    named: list[Node] = [("URI", grant.grantee)] if is_group else _person(grant.grantee)
     nodes: list[Node] = [
         (f'Grantee xmlns:xsi="{_SCHEMA}" xsi:type="{kind}"', named),
         ("Permission", grant.permission),

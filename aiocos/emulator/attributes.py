@@ -36,10 +36,10 @@ STORED_HEADERS = {
 META = "x-cos-meta-"
 _KNOWN_CLASSES = """
 STANDARD STANDARD_IA INTELLIGENT_TIERING ARCHIVE DEEP_ARCHIVE COLD ONEZONE_STANDARD_IA
-MAZ_STANDARD MAZ_STANDARD_IA MAZ_INTELLIGENT_TIERING MAZ_COLD
+MAZ_STANDARD MAZ_STANDARD_IA MAZ_INTELLIGENT_TIERING MAZ_COLD MAZ_ARCHIVE
 """
 STORAGE_CLASSES = frozenset(_KNOWN_CLASSES.split())
-ARCHIVED = frozenset({"ARCHIVE", "DEEP_ARCHIVE"})
+ARCHIVED = frozenset({"ARCHIVE", "DEEP_ARCHIVE", "MAZ_ARCHIVE"})
 
 _SSE = "x-cos-server-side-encryption"
 _CUSTOMER = "server-side-encryption-customer-"
@@ -80,8 +80,9 @@ def _encryption(headers: Mapping[str, str]) -> dict[str, str]:
     kind = headers.get(_SSE, "")
     if not kind:
         return {}
-    if kind not in ("AES256", "cos/kms"):
-        raise CosError("InvalidArgument", f"{_SSE} must be AES256 or cos/kms.")
+    # SM4 is what an object tells that a bucket's default encrypted; a copy has to be able to ask.
+    if kind not in ("AES256", "SM4", "cos/kms"):
+        raise CosError("InvalidArgument", f"{_SSE} must be AES256, SM4 or cos/kms.")
     told = {_SSE: kind}
     if kind == "cos/kms" and headers.get(f"{_SSE}-cos-kms-key-id"):
         told[f"{_SSE}-cos-kms-key-id"] = headers[f"{_SSE}-cos-kms-key-id"]

@@ -47,7 +47,7 @@ def _restore(job: Job, call: Call, days: int, tier: str) -> int:
     kept = version.attributes
     if kept.storage_class not in attributes.ARCHIVED:
         raise CosError("RestoreNonArchiveObject")
-    delay_s = _READY_AFTER_S.get((kept.storage_class, tier))
+    delay_s = _READY_AFTER_S.get((kept.storage_class.removeprefix("MAZ_"), tier))
     if delay_s is None:
         raise CosError("InvalidArgument", f"{kept.storage_class} has no retrieval tier {tier}.")
     old = kept.restore

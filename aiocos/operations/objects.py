@@ -12,12 +12,14 @@ from typing import Any, Final, Literal, TypedDict, Unpack
 
 from aiocos.body import Body, BodyLike, as_body
 from aiocos.encoding import xml
+from aiocos.encoding.headers import number
 from aiocos.encoding.urls import simplifies_to_nothing
 from aiocos.errors import (
     AmbiguousResultError,
     DamagedUploadError,
     NotFoundError,
     ParameterError,
+    ResponseParseError,
 )
 from aiocos.operations import reconcile
 from aiocos.operations.checks import byte_range, upload_body, whole_number
@@ -255,6 +257,19 @@ class ObjectOperations(DeleteOperations):
         Source: COS SDK document, "Querying object metadata".
         """
         return await self._invoke(HEAD_OBJECT, options, Bucket=Bucket, Key=Key)
+
+    async def content_size(self, Key: str, head: Mapping[str, Any]) -> int:
+        """Return how many bytes of content an object has, of what ``head_object`` told of it.
+
+        A client that encrypts tells how many there are once they are decrypted.
+
+        Raises:
+            ResponseParseError: ``head`` has no ``Content-Length``.
+        """
+        size = number(head.get("Content-Length", ""))
+        if size is None:
+            raise ResponseParseError("the answer to a HEAD has no Content-Length")
+        return size
 
     async def object_exists(self, Bucket: str, Key: str) -> bool:
         """Whether there is such an object; other failures than 404 raise.

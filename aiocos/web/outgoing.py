@@ -102,7 +102,7 @@ async def _chosen(
         head = await client.head_object(Bucket, Key, **options)
         if method == "HEAD":
             asked = {name: value for name, value in asked.items() if name != "range"}
-        size = int(head["Content-Length"])
+        size = await client.content_size(Key, head)
         choice = choose(asked, head["ETag"], head["Last-Modified"], size)
         if choice.status == 304:
             return Answer(304, {name: text for name, text in _told(head, own) if name in _OF_304})
@@ -115,7 +115,7 @@ async def _chosen(
         pinned = {"IfMatch": head["ETag"]}
         try:
             return await _body(client, Bucket, Key, choice, pinned, own, options)
-        except (PreconditionError, NotModifiedError):
+        except (PreconditionError, NotModifiedError, ObjectChangedError):
             continue
     raise ObjectChangedError(f"{Key!r} was replaced again and again while it was being served")
 

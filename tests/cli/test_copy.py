@@ -241,7 +241,7 @@ def readable_by_all():
 
 _AS_ORDINARY_USER = """
 import os, sys
-import aiocos.client
+import aiocos.client, aiocos.identity  # an ordinary user may not read the library
 from aiocos.cli.app import main
 if os.geteuid() == 0:
     os.setuid(65534)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from aiocos.cli.settings import Connection, configure
@@ -37,10 +39,13 @@ def test_families_of_variables_are_not_mixed():
     }
     here = Connection(region="ap-guangzhou")
 
-    ours, theirs = configure(here, {**tencent, **KEYS}), configure(here, tencent)
+    def keys(environ):
+        source = configure(here, environ).CredentialInstance
+        found = asyncio.run(source.get_credentials())
+        return found.secret_id, found.secret_key, found.token
 
-    assert (ours.SecretId, ours.SecretKey, ours.Token) == ("id", "key", None)
-    assert (theirs.SecretId, theirs.SecretKey, theirs.Token) == tuple(tencent.values())
+    assert keys({**tencent, **KEYS}) == ("id", "key", None)
+    assert keys(tencent) == tuple(tencent.values())
 
 
 def test_listing_buckets_needs_no_region():
