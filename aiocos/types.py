@@ -1,6 +1,9 @@
 """Types of what goes into the client's methods and what comes back, for annotations."""
 
 from aiocos.body import AsyncReadable, BodyLike, Readable
+from aiocos.crypto.client import CreateEncryptedUploadOptions
+from aiocos.crypto.keys import LegacyProvider, RSAKeyPair, RSAKeyPairPath
+from aiocos.crypto.upkeep import Audited
 from aiocos.encoding.events import ByteCounts, EmptyEvent, EventDetails, RecordsPayload, SelectEvent
 from aiocos.encoding.rows import JsonValue, SelectRow
 from aiocos.operations.deleting import DeleteRequest, DeleteTarget
@@ -95,6 +98,7 @@ __all__ = [
     "AppendObjectOptions",
     "AppendObjectResult",
     "AsyncReadable",
+    "Audited",
     "BodyLike",
     "BucketList",
     "ByteCounts",
@@ -112,6 +116,7 @@ __all__ = [
     "CopyOptions",
     "CopySource",
     "CreateBucketOptions",
+    "CreateEncryptedUploadOptions",
     "CreateMultipartUploadOptions",
     "CreateMultipartUploadResult",
     "DeleteFailure",
@@ -138,6 +143,7 @@ __all__ = [
     "JSONInput",
     "JSONOutput",
     "JsonValue",
+    "LegacyProvider",
     "ListBucketsResult",
     "ListObjectsResult",
     "ListPartsResult",
@@ -160,6 +166,8 @@ __all__ = [
     "ProgressCallback",
     "PutObjectOptions",
     "PutObjectResult",
+    "RSAKeyPair",
+    "RSAKeyPairPath",
     "Readable",
     "RecordsPayload",
     "RequestHeaders",

@@ -214,6 +214,7 @@ async def test_a_file_takes_the_place_of_the_old_one(tmp_path):
 # --- the event loop --------------------------------------------------------------------------
 
 
+@pytest.mark.alone
 async def test_the_loop_is_free_while_a_result_arrives(tmp_path):
     """Large events, thousands of small ones and long rows never hold up the event loop."""
     long_row = b",".join([b'"%d"' % number for number in range(100_000)]) + b"\n"

@@ -209,6 +209,8 @@ async def test_a_policy_comes_back_as_it_was_put(client: CosS3Client, sdk: Call)
         await client.put_bucket_policy(BUCKET, put)
         assert json.loads((await client.get_bucket_policy(BUCKET))["Policy"]) == POLICY
         assert json.loads((await sdk("get_bucket_policy"))["Policy"]) == POLICY
+    await client.put_bucket_policy(BUCKET, await client.get_bucket_policy(BUCKET))
+    assert json.loads((await client.get_bucket_policy(BUCKET))["Policy"]) == POLICY
     await client.delete_bucket_policy(BUCKET)
     await is_none("bucket_policy", lambda: client.get_bucket_policy(BUCKET))
 

@@ -115,6 +115,7 @@ async def test_a_browser_that_goes_away_leaves_no_object(site, emulator, sent, w
 REFUSED = [
     ({"Content-Range": "bytes 0-4/10"}, 400),
     ({"Content-Encoding": "gzip"}, 415),
+    ({"Content-Type": "multipart/form-data; boundary=x"}, 415),
     ({"Content-Encoding": "identity"}, 201),
     ({"If-Match": '"x"'}, 501),
     ({"If-Unmodified-Since": "Fri, 01 Mar 2024 12:00:00 GMT"}, 501),

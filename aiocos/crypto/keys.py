@@ -323,7 +323,9 @@ def _decoded(text: object) -> bytes:
             raise ValueError("not a text")  # noqa: TRY301, TRY004 - as every other fault of it
         key = base64.b64decode(text.encode("ascii"), validate=True)
     except (ValueError, binascii.Error, UnicodeEncodeError):
-        raise ParameterError("the AES key is not base64") from None
+        raise ParameterError(
+            "the AES key is not base64; a file that holds one is given as aes_key_path="
+        ) from None
     if len(key) not in _KEY_SIZES:
         raise ParameterError(f"the AES key has {len(key)} bytes, and must have 16, 24 or 32")
     return key

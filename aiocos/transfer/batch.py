@@ -132,13 +132,14 @@ class BoundedShare(Share):
 class FileProgress(Progress):
     """The progress of one file, whose bytes count in that of the whole operation.
 
-    ``is_news``: its size does too, because nobody has counted it before.
+    ``foreseen`` is the size that the whole counts it with until its own is known; None: that
+    size is the right one.
     """
 
-    def __init__(self, whole: Progress, *, is_news: bool = False) -> None:
+    def __init__(self, whole: Progress, foreseen: int | None) -> None:
         self._whole = whole
-        self._is_news = is_news
         self._consumed = self._total = 0
+        self._foreseen = foreseen
         super().__init__()
 
     @property
@@ -158,8 +159,9 @@ class FileProgress(Progress):
 
     @total.setter
     def total(self, value: int) -> None:
-        if self._is_news:
-            self._whole.total += value - self._total
+        if self._foreseen is not None:
+            self._whole.total += value - self._foreseen
+            self._foreseen = value
         self._total = value
 
 

@@ -19,7 +19,7 @@ from aiocos.encoding.digest import Bytes, crc64
 from aiocos.transfer.coding import STEPS_AT_ONCE, Codec
 from aiocos.transfer.limits import Share
 from aiocos.transfer.plan import Part
-from aiocos.transfer.progress import Progress
+from aiocos.transfer.progress import Counts
 from aiocos.transfer.sink import PartFile, Span
 from aiocos.transfer.source import PartBody, SourceFile
 
@@ -68,6 +68,21 @@ class CodedFile(SourceFile):
         return done
 
 
+class ContentCount:
+    """Counts what travels of one part as the content that it carries."""
+
+    def __init__(self, progress: Counts, codec: Codec) -> None:
+        self._progress = progress
+        self._codec = codec
+        self._wire = 0
+
+    def advance(self, size: int) -> None:
+        """Count bytes that travel."""
+        before, self._wire = self._wire, self._wire + size
+        content_of = self._codec.content_of
+        self._progress.advance(content_of(self._wire) - content_of(before))
+
+
 class CodedPart(PartBody):
     """A part of a stream, held in memory as it came, and coded while it is sent."""
 
@@ -76,7 +91,7 @@ class CodedPart(PartBody):
         held: list[bytes],
         codec: Codec,
         place: tuple[int, bool],
-        progress: Progress,
+        progress: Counts,
         share: Share,
     ) -> None:
         """``place`` is where in the content it begins, and whether it is the last."""
@@ -84,7 +99,7 @@ class CodedPart(PartBody):
         self._codec = codec
         self._offset, self._is_last = place
         self._size = sum(map(len, held))
-        super().__init__(codec.wire_size(self._size), progress, share)
+        super().__init__(codec.wire_size(self._size), ContentCount(progress, codec), share)
 
     def _coded(self) -> Iterator[Bytes]:
         done = 0
@@ -117,14 +132,14 @@ class CodedSpan(Span):
         self,
         owner: PartFile,
         part: Part,
-        progress: Progress,
+        progress: Counts,
         codec: Codec,
         wire_end: int | None,
     ) -> None:
         """``wire_end`` is the size of the whole object, where the part is its last."""
         first = codec.wire_offset(part.offset)
         size = codec.wire_size(part.size) if wire_end is None else wire_end - first
-        super().__init__(owner, first, size, progress)
+        super().__init__(owner, first, size, ContentCount(progress, codec))
         self._part = part
         self._codec = codec
         self._is_last = wire_end is not None

@@ -87,6 +87,12 @@ class Codec(ABC):
             end = wire_size - 1
         return begin * self.wire_step, min(end, wire_size - 1), begin * self.step
 
+    @classmethod
+    def content_of(cls, wire_size: int) -> int:
+        """Return how much content so many bytes of a part carry, from its beginning on."""
+        steps, rest = divmod(wire_size, cls.wire_step)
+        return steps * cls.step + max(0, rest - cls.wire_step + cls.step)
+
     def wire_offset(self, offset: int) -> int:
         """Return where on the wire a step begins."""
         return offset // self.step * self.wire_step

@@ -11,9 +11,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 from aiocos.errors import IntegrityError, NotEncryptedError
+from aiocos.transfer.coded import ContentCount
 from aiocos.transfer.coding import Codec
 from aiocos.transfer.journal import Facts
 from aiocos.transfer.multipart import MultipartJob
+from aiocos.transfer.progress import Counts
 
 R = TypeVar("R")
 _METADATA = "metadata"
@@ -26,9 +28,19 @@ class ContentUpload(MultipartJob[R], Generic[R]):
     _metadata: Mapping[str, str] | None = None
     """The object's, with what says how it is coded; None where it is not."""
 
-    @abstractmethod
+    _codec: Codec | None = None
+
     def _code_by(self, codec: Codec) -> None:
         """Code everything from now on."""
+        self._codec = codec
+
+    def _content_of(self, size: int) -> int:
+        return size if self._codec is None else self._codec.content_of(size)
+
+    @property
+    def _counts(self) -> Counts:
+        """What is told of the bytes of one part."""
+        return self.progress if self._codec is None else ContentCount(self.progress, self._codec)
 
     @property
     @abstractmethod

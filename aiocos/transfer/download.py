@@ -152,7 +152,7 @@ class FileDownload(Job[dict[str, Any]]):
         codec = None if coding is None else await coding.open(self.key, head)
         self._seen = seen = Seen(head, codec)
         self._turns = Turns(is_coded=codec is not None)
-        self.progress.consumed, self.progress.total = 0, seen.wire_size
+        self.progress.consumed, self.progress.total = 0, seen.size
         self.progress.tell("started")
         is_one = seen.size <= max(self.config.single_mib * MIB, self._part_size)
         if is_one or seen.etag is None:
@@ -185,7 +185,7 @@ class FileDownload(Job[dict[str, Any]]):
         try:
             if await self._is_there(journal, identity):
                 keep = False
-                self.progress.consumed = self._seen.wire_size
+                self.progress.consumed = self._seen.size
                 verified = self._proof
                 self.progress.tell("verified", verified=verified)
                 return verified
@@ -261,7 +261,7 @@ class FileDownload(Job[dict[str, Any]]):
             if await self._file.crc64(part) == on_disk:
                 size = self._span(part).size
                 self._got[part.number] = Got(Sent(size, "", received), on_disk)
-                self.progress.advance(size)
+                self.progress.advance(part.size)
         return plan
 
     def _plan_of(self, header: Facts) -> Plan:
@@ -369,7 +369,7 @@ class FileDownload(Job[dict[str, Any]]):
     async def _prove(self, plan: Plan) -> str:
         """Compare what was received with what COS says it has; return by what."""
         seen, loop = self._seen, asyncio.get_running_loop()
-        if seen.crc64 is not None and self._proof == "crc64":
+        if seen.crc64 is not None and self._proof != "aead":
             wire = [self._got[part.number].wire for part in plan]
             received = await loop.run_in_executor(self._session.executor, combined, wire)
             if seen.crc64 != received:
@@ -382,7 +382,7 @@ class FileDownload(Job[dict[str, Any]]):
             written = [Sent(part.size, "", self._got[part.number].crc64) for part in plan]
             if on_disk != await loop.run_in_executor(self._session.executor, combined, written):
                 raise IntegrityError(f"{self._file.path} does not hold what was written to it")
-        if seen.md5 is None or self._proof != "size":
+        if seen.md5 is None or seen.crc64 is not None:
             return self._proof
         if (md5 := await self._file.md5(seen.size)) != seen.md5:
             raise IntegrityError(f"{self.key!r}: received MD5 {md5}, but the ETag is {seen.etag}")
@@ -391,8 +391,8 @@ class FileDownload(Job[dict[str, Any]]):
     @property
     def _proof(self) -> str:
         """By what a file is proven that was received whole."""
-        if self._seen.codec is not None and self._seen.codec.proves:
-            return "aead"
+        if self._seen.codec is not None:
+            return "aead" if self._seen.codec.proves else "size"  # nothing proves the key
         return "size" if self._seen.crc64 is None else "crc64"
 
     def _identity(self, session: Session) -> Facts:

@@ -143,9 +143,13 @@ class MultipartJob(Job[R], Generic[R]):
         self.upload_id = upload_id
         told = (fact.get("possible_orphans") for fact in journal.facts)
         self.possible_orphans = next((count for count in told if type(count) is int), 0)
-        self.progress.consumed = sum(sent.size for sent in self.sent.values())
+        self.progress.consumed = sum(self._content_of(sent.size) for sent in self.sent.values())
         self.progress.tell("resumed")
         return plan
+
+    def _content_of(self, size: int) -> int:
+        """Return how much content so many bytes of a part carry."""
+        return size
 
     async def _prepare(self) -> Facts:
         """Do what comes before a new upload; return what going on with it takes to know."""
@@ -230,7 +234,7 @@ class MultipartJob(Job[R], Generic[R]):
             proof = {} if sent.is_proven else {"proven": False}
             fact = {"part": part.number, "size": sent.size, "etag": sent.etag, **crc, **proof}
             await self.journal.record(fact)
-        self.progress.tell("part", part=part.number, size=part.size)
+        self.progress.tell("part", part=part.number, size=self._content_of(sent.size))
 
     # -- the end -------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from aiocos.errors import CosException, ParameterError
 from aiocos.offload import contained, for_callers
@@ -48,6 +48,13 @@ class TransferEvent:
     cause: CosException | None = None
     delay_s: float = 0.0
     verified: str | None = None
+
+
+class Counts(Protocol):
+    """Is told of bytes as they move."""
+
+    def advance(self, size: int) -> None:
+        """Count bytes; fewer than none where they have to move again."""
 
 
 class Progress:

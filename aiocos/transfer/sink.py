@@ -23,7 +23,7 @@ from aiocos.encoding.digest import Bytes, crc64
 from aiocos.offload import Tempo, in_thread
 from aiocos.transfer.journal import WhenLocked, locked
 from aiocos.transfer.plan import Part
-from aiocos.transfer.progress import Progress
+from aiocos.transfer.progress import Counts
 from aiocos.units import MIB, PIECE
 
 R = TypeVar("R")
@@ -128,7 +128,7 @@ class PartFile:
 class Span:
     """Takes the bytes of one part, in order."""
 
-    def __init__(self, owner: PartFile, first: int, size: int, progress: Progress) -> None:
+    def __init__(self, owner: PartFile, first: int, size: int, progress: Counts) -> None:
         """Where in the object its bytes are, which is where in the file they go."""
         self._owner = owner
         self._first = first

@@ -22,7 +22,7 @@ from aiocos.errors import ParameterError, SourceChangedError
 from aiocos.offload import FileWork
 from aiocos.transfer.limits import Share
 from aiocos.transfer.plan import Part
-from aiocos.transfer.progress import Progress
+from aiocos.transfer.progress import Counts
 from aiocos.units import PIECE
 
 _YIELD_EVERY: Final = 16
@@ -161,7 +161,7 @@ def _checked(file: int) -> Identity:
 class PartBody(Body):
     """The bytes of one part, on their way; counted again from the start in each attempt."""
 
-    def __init__(self, size: int, progress: Progress, share: Share) -> None:
+    def __init__(self, size: int, progress: Counts, share: Share) -> None:
         self.size = self.length = size
         self._progress = progress
         self._share = share
@@ -184,7 +184,7 @@ class PartBody(Body):
 class FilePart(PartBody):
     """A part of a file."""
 
-    def __init__(self, source: SourceFile, part: Part, progress: Progress, share: Share) -> None:
+    def __init__(self, source: SourceFile, part: Part, progress: Counts, share: Share) -> None:
         super().__init__(part.size, progress, share)
         self._source = source
         self._part = part
@@ -235,7 +235,7 @@ class FilePart(PartBody):
 class MemoryPart(PartBody):
     """A part of a stream, held in memory until COS has it."""
 
-    def __init__(self, held: list[bytes], progress: Progress, share: Share) -> None:
+    def __init__(self, held: list[bytes], progress: Counts, share: Share) -> None:
         super().__init__(sum(map(len, held)), progress, share)
         self._held = held
 

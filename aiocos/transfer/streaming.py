@@ -20,7 +20,6 @@ from aiocos.operations.checks import MAX_PARTS, MAX_PUT_BYTES, whole_number
 from aiocos.operations.objects import PUT_OBJECT
 from aiocos.session import Session
 from aiocos.transfer.coded import CodedPart
-from aiocos.transfer.coding import Codec
 from aiocos.transfer.content import ContentUpload
 from aiocos.transfer.job import Operator, Terms
 from aiocos.transfer.plan import Part
@@ -107,11 +106,7 @@ class StreamUpload(ContentUpload[dict[str, Any]]):
         self._enable_md5 = EnableMD5
         self._read_bytes = self._wire_bytes = 0
         self._size = self._body.size
-        self._codec: Codec | None = None
         self._is_ended = False
-
-    def _code_by(self, codec: Codec) -> None:
-        self._codec = codec
 
     @property
     def _content_size(self) -> int | None:
@@ -119,7 +114,7 @@ class StreamUpload(ContentUpload[dict[str, Any]]):
 
     async def _run(self, session: Session) -> dict[str, Any]:
         self._reset()
-        self.progress.total = 0 if self._body.size is None else self._on_wire(self._body.size)
+        self.progress.total = self._body.size or 0
         self.progress.tell("started")
         async with aclosing(self._body.pieces(session.executor)) as pieces:
             parts = self._parts(_Cutter(pieces, self.progress))
@@ -139,7 +134,7 @@ class StreamUpload(ContentUpload[dict[str, Any]]):
     async def _in_one(self, first: HeldPart) -> dict[str, Any]:
         async with first.memory, self.share.slot(0):
             self._check_promise()
-            self.progress.total = self._on_wire(first.size)
+            self.progress.total = first.size
             self._size = first.size
             await self._prepare()
             lap = Lap(first, 0)
@@ -185,7 +180,7 @@ class StreamUpload(ContentUpload[dict[str, Any]]):
                 if not pieces and number > 1 and (self._codec is None or self._is_ended):
                     break
                 self._wire_bytes += self._on_wire(sum(map(len, pieces)))
-                self.progress.total = max(self.progress.total, self._wire_bytes)
+                self.progress.total = max(self.progress.total, self._read_bytes)
                 self._is_ended = cutter.is_over or self._read_bytes == self._body.size
                 if number > MAX_PARTS:
                     raise ParameterError(

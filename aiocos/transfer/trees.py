@@ -95,10 +95,10 @@ class Work:
                 # What grew or was replaced has other bytes than were foreseen.
                 self.progress.total = self.progress.consumed
 
-    async def transfer(self, job: Job[Any], *, is_news: bool = False) -> None:
+    async def transfer(self, job: Job[Any], foreseen: int | None = None) -> None:
         """Move one file within the limits of the whole operation."""
         job.share = self.share
-        job.progress = FileProgress(self.progress, is_news=is_news)
+        job.progress = FileProgress(self.progress, foreseen)
         await job.run()
         self.report.count(job.progress.total)
 
@@ -210,7 +210,7 @@ async def download_one(work: Work, landing: Landing, target: Path) -> None:
                 await _download_small(work, landing.remote, place)
             else:
                 job = _ListedDownload(work, landing.remote, place, shown)
-                await work.transfer(job, is_news=not landing.remote.etag)
+                await work.transfer(job, landing.remote.size)
     except (OSError, CosClientError) as error:
         cause = error.__cause__ if type(error) is CosClientError else error
         if not isinstance(cause, OSError) or cause.filename == str(shown):
@@ -230,8 +230,10 @@ async def _download_small(work: Work, remote: Remote, place: Path) -> None:
         response = await _get_listed(work, remote)
         async with response["Body"] as body:
             await body.get_stream_to_file(place)
-    work.progress.advance(remote.size)
-    work.report.count(body.length or 0)
+    size = remote.size if body.length is None else body.length
+    work.progress.total += size - remote.size  # a listing tells what COS has, not what is in it
+    work.progress.advance(size)
+    work.report.count(size)
 
 
 async def _get_listed(work: Work, remote: Remote) -> GetObjectResult:

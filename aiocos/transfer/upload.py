@@ -80,9 +80,7 @@ class FileUpload(ContentUpload[dict[str, Any]]):
         )
         try:
             await self._check_promises(source)
-            coding = self.client.coding
-            size = source.size if coding is None else coding.codec.wire_size(source.size)
-            self.progress.consumed, self.progress.total = 0, size
+            self.progress.consumed, self.progress.total = 0, source.size
             self.progress.tell("started")
             identity = self._identity(session, source)
             is_one = source.size <= max(self.config.single_mib * MIB, self._part_size)
@@ -114,7 +112,7 @@ class FileUpload(ContentUpload[dict[str, Any]]):
         await self._prepare()
         source = self._source
         lap = Lap(whole(source.size).part(1), 0)
-        body = FilePart(source, lap.item, self.progress, self.share)
+        body = FilePart(source, lap.item, self._counts, self.share)
         async with self.share.slot(HELD):
             result: dict[str, Any] = {
                 **await self.client._put(
@@ -155,6 +153,7 @@ class FileUpload(ContentUpload[dict[str, Any]]):
         return upload_plan(coding.codec.wire_size(size), part_size, coding.codec.wire_step)
 
     def _code_by(self, codec: Codec) -> None:
+        super()._code_by(codec)
         self._source = CodedFile(self._source, codec)
 
     @property
@@ -164,7 +163,7 @@ class FileUpload(ContentUpload[dict[str, Any]]):
     async def _send(self, lap: Lap[Part]) -> None:
         """Send one part."""
         part = lap.item
-        body = FilePart(self._source, part, self.progress, self.share)
+        body = FilePart(self._source, part, self._counts, self.share)
         async with self.share.slot(HELD), self._turns.turn(part.size):
             sent = await self.send_part(lap, part.number, body, enable_md5=self._enable_md5)
         await self.done(part, sent)

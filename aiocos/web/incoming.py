@@ -83,7 +83,9 @@ def _refused(headers: Mapping[str, str], most: int) -> Stored | None:
     # A body with Content-Range is a part, and would be taken for the whole.
     reasons = {
         400: not is_number or not _TYPE.fullmatch(kind) or "content-range" in headers,
-        415: headers.get("content-encoding", "identity").lower() != "identity",
+        # A form is not the file in it: a form's own way is get_presigned_post.
+        415: headers.get("content-encoding", "identity").lower() != "identity"
+        or kind.lower().startswith("multipart/form-data"),
         413: is_number and int(length) > most,
         501: bool(conditions) or headers.get("if-none-match", "*").strip() != "*",
     }

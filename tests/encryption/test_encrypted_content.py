@@ -189,3 +189,25 @@ async def test_two_clients_at_once(make_encrypting):
     async with asyncio.TaskGroup() as group:
         for number in range(80):
             group.create_task(work(number))
+
+
+async def test_directories_are_counted_by_their_content(encrypting, tmp_path):
+    """Progress and result of a directory tell the bytes of its files, not those that travel."""
+    source = tmp_path / "source"
+    source.mkdir()
+    sizes = {"small": 1000, "large": 3 * MIB + 1, "empty": 0}
+    for name, size in sizes.items():
+        (source / name).write_bytes(CONTENT[:size])
+    told = []
+
+    async def note(consumed, total):
+        told.append((consumed, total))
+
+    whole = sum(sizes.values())
+    up = await encrypting.upload_dir(BUCKET, "d/", source, PartSize=1, progress_callback=note)
+    assert (up["Bytes"], told[-1], max(told)) == (whole, (whole, whole), (whole, whole))
+    told.clear()
+    down = await encrypting.download_dir(
+        BUCKET, "d/", tmp_path / "down", PartSize=1, progress_callback=note
+    )
+    assert (down["Bytes"], told[-1]) == (whole, (whole, whole))

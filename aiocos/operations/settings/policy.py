@@ -66,7 +66,9 @@ class PolicyOperations(Operations):
     async def put_bucket_policy(
         self, Bucket: str, Policy: str | Mapping[str, object], **options: Unpack[RequestHeaders]
     ) -> None:
-        """Replace a bucket's policy by a JSON object, given as text or as a dict.
+        """Replace a bucket's policy by a JSON object: text, a dict, or what ``get_`` returned.
+
+        COS alone knows what it may say: nothing of it is checked here.
 
         Raises:
             ParameterError: it is no JSON object; nothing was sent.
@@ -106,6 +108,8 @@ class PolicyOperations(Operations):
 
 def _document(policy: object) -> str:
     """Return a policy as JSON text: a text as it is, where it is a JSON object."""
+    if isinstance(policy, Mapping) and policy.keys() == {"Policy"}:
+        policy = policy["Policy"]
     try:
         if isinstance(policy, Mapping):
             return json.dumps(dict(policy), allow_nan=False)
