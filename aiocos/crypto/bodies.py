@@ -168,3 +168,11 @@ class OpenedBody(StreamBody):
         self.close()
         self._wire = await self._again()
         self._begin()
+
+
+def asked(wanted: str, size: int) -> tuple[int, int]:
+    """Return the first and the last byte of a range, of content of this size."""
+    start, _, end = wanted.removeprefix("bytes=").partition("-")
+    if not start:
+        return max(0, size - int(end)), size - 1
+    return int(start), min(int(end), size - 1) if end else size - 1

@@ -177,7 +177,7 @@ class CosEncryptionClient(KeylessOperations, KeyUpkeep):
         if wire_size is None:
             raise ResponseParseError("the answer to a HEAD has no Content-Length")
         size = codec.size(wire_size)
-        first, last = _asked(wanted, size)
+        first, last = asked(wanted, size)
         pinned: Any = _pinned(options, head)
         if first > last:
             await self._prove_end(bucket, key, codec, wire_size, pinned)
@@ -393,11 +393,3 @@ def _pinned(options: Mapping[str, Any], headers: Mapping[str, Any]) -> dict[str,
     pin = {"IfMatch": headers["ETag"]} if "ETag" in headers else {}
     version = headers.get("x-cos-version-id")
     return {**kept, **pin, **({"VersionId": version} if version not in {None, "null"} else {})}
-
-
-def _asked(wanted: str, size: int) -> tuple[int, int]:
-    """Return the first and the last byte of a range, of content of this size."""
-    start, _, end = wanted.removeprefix("bytes=").partition("-")
-    if not start:
-        return max(0, size - int(end)), size - 1
-    return int(start), min(int(end), size - 1) if end else size - 1

@@ -26,12 +26,12 @@ from aiocos.operations.results import CopySource
 from aiocos.request import Patience
 from aiocos.session import Session
 from aiocos.transfer.coding import Coding
-from aiocos.transfer.download import Seen
 from aiocos.transfer.job import Operator, Terms
 from aiocos.transfer.journal import Facts, Journal, digest_of
 from aiocos.transfer.multipart import MultipartJob
 from aiocos.transfer.plan import Part, upload_plan
 from aiocos.transfer.progress import ProgressCallback
+from aiocos.transfer.seen import Seen
 from aiocos.transfer.sent import Sent
 from aiocos.transfer.upload import part_bytes
 from aiocos.transfer.workers import Lap

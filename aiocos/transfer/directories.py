@@ -33,13 +33,13 @@ from aiocos.transfer import trees
 from aiocos.transfer.batch import DirectoryResult
 from aiocos.transfer.copy import ObjectCopy
 from aiocos.transfer.destinations import CollisionPolicy, Destinations, UnsafePolicy
-from aiocos.transfer.download import Seen
 from aiocos.transfer.job import Terms
 from aiocos.transfer.landing import rules_of
 from aiocos.transfer.methods import TransferOperations
 from aiocos.transfer.options import AbortOption, CopyOptions, ResumeOptions
 from aiocos.transfer.paths import MACOS, POSIX, WINDOWS
 from aiocos.transfer.progress import ProgressCallback
+from aiocos.transfer.seen import Seen
 from aiocos.transfer.upload import part_bytes
 
 Names = Literal["here", "posix", "macos", "windows"]

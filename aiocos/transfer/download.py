@@ -13,17 +13,14 @@ import os
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from aiocos.encoding.digest import md5_of_etag
-from aiocos.encoding.headers import number
 from aiocos.encoding.urls import key_path, simplifies_to_nothing
 from aiocos.errors import (
     IntegrityError,
     ObjectChangedError,
     ParameterError,
     PreconditionError,
-    ResponseParseError,
     TransportError,
 )
 from aiocos.operations.checks import MAX_PARTS, whole_number
@@ -33,11 +30,11 @@ from aiocos.operations.options import Conditions
 from aiocos.request import Request
 from aiocos.session import Session
 from aiocos.transfer.coded import CodedSpan, Turns
-from aiocos.transfer.coding import Codec
 from aiocos.transfer.job import Job, Operator, Terms
 from aiocos.transfer.journal import Facts, Journal
 from aiocos.transfer.plan import Part, Plan, download_plan, whole
 from aiocos.transfer.progress import ProgressCallback
+from aiocos.transfer.seen import Got, Seen
 from aiocos.transfer.sent import Sent, combined
 from aiocos.transfer.sink import PartFile, Span
 from aiocos.transfer.upload import part_bytes
@@ -48,43 +45,6 @@ from aiocos.units import KIB, MIB, PIECE
 _PROGRESS: Final = 64 * KIB
 """A part that got this far before it broke off may break off as often again."""
 _log: Final = logging.getLogger("aiocos")
-
-
-class Seen:
-    """The object that is downloaded: what tells it from every other."""
-
-    def __init__(self, head: Mapping[str, str], codec: Codec | None = None) -> None:
-        size = number(head.get("Content-Length", ""))
-        if size is None:
-            raise ResponseParseError("the answer to a HEAD has no Content-Length")
-        self.codec = codec
-        self.wire_size = size
-        self.size = size if codec is None else codec.size(size)
-        """Of the file."""
-        self.etag = head.get("ETag")
-        version = head.get("x-cos-version-id")
-        self.version = None if version == "null" else version
-        self.crc64 = number(head.get("x-cos-hash-crc64ecma", ""))
-        is_opaque = any(name.startswith("x-cos-server-side-encryption") for name in head)
-        is_appended = head.get("x-cos-object-type") == "appendable"
-        is_opaque |= codec is not None or is_appended
-        self.md5 = None if is_opaque else md5_of_etag(self.etag or "")
-
-    def facts(self) -> Facts:
-        """Return it as a journal has it."""
-        crc = None if self.crc64 is None else str(self.crc64)
-        facts = {"etag": self.etag, "version": self.version, "size": self.wire_size, "crc64": crc}
-        if self.codec is None:
-            return facts
-        return {**facts, "coding": f"{self.codec.name} {self.codec.mark}".strip()}
-
-
-class Got(NamedTuple):
-    """A part that was received, and what it became on disk."""
-
-    wire: Sent
-    crc64: int
-    """Of what is on disk."""
 
 
 class FileDownload(Job[dict[str, Any]]):

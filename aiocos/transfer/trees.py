@@ -36,13 +36,14 @@ from aiocos.transfer.batch import (
     drain,
 )
 from aiocos.transfer.destinations import Destinations, Landing, Remote
-from aiocos.transfer.download import FileDownload, Seen
+from aiocos.transfer.download import FileDownload
 from aiocos.transfer.job import Job, Operator, Terms
 from aiocos.transfer.landing import directory_inside
 from aiocos.transfer.paths import NameRules
 from aiocos.transfer.plan import Plan
 from aiocos.transfer.progress import Progress, ProgressCallback
 from aiocos.transfer.scanning import Found, LeftOut, scan
+from aiocos.transfer.seen import Seen
 from aiocos.transfer.sink import Span
 from aiocos.transfer.upload import FileUpload, part_bytes
 from aiocos.transport import Exchange
