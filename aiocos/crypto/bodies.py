@@ -170,7 +170,7 @@ class OpenedBody(StreamBody):
         self._begin()
 
 
-def asked(wanted: str, size: int) -> tuple[int, int]:
+def range_of(wanted: str, size: int) -> tuple[int, int]:
     """Return the first and the last byte of a range, of content of this size."""
     start, _, end = wanted.removeprefix("bytes=").partition("-")
     if not start:

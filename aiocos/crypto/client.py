@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, NoReturn, Unpack
 
 from aiocos.body import BodyLike
 from aiocos.config import CosConfig
-from aiocos.crypto.bodies import OpenedBody, SealedBody, Window
+from aiocos.crypto.bodies import OpenedBody, SealedBody, Window, range_of
 from aiocos.crypto.coding import EnvelopeCoding, Legacy, Renamed
 from aiocos.crypto.keyless import KeylessOperations
 from aiocos.crypto.keys import KeyProvider
@@ -177,7 +177,7 @@ class CosEncryptionClient(KeylessOperations, KeyUpkeep):
         if wire_size is None:
             raise ResponseParseError("the answer to a HEAD has no Content-Length")
         size = codec.size(wire_size)
-        first, last = asked(wanted, size)
+        first, last = range_of(wanted, size)
         pinned: Any = _pinned(options, head)
         if first > last:
             await self._prove_end(bucket, key, codec, wire_size, pinned)
