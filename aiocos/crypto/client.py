@@ -314,7 +314,7 @@ class CosEncryptionClient(KeylessOperations, KeyUpkeep):
         Raises:
             ParameterError: a part is missing, or they do not make what was promised.
         """
-        parts = parts_to_join(MultipartUpload)
+        parts = self._uploads.of_content(UploadId, parts_to_join(MultipartUpload))
         end = self._uploads.end(UploadId, [part["PartNumber"] for part in parts])
         if end is not None:
             number = len(parts) + 1

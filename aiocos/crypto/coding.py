@@ -21,7 +21,7 @@ from aiocos.crypto.envelopes import (
     old_envelope,
     own_metadata,
 )
-from aiocos.crypto.keys import START_BYTES, KeyProvider, LegacyProvider
+from aiocos.crypto.keys import START_BYTES, KeyProvider, LegacyProvider, check_provider
 from aiocos.encoding.headers import META_PREFIX, user_metadata
 from aiocos.errors import DecryptionError, NotEncryptedError, ParameterError
 from aiocos.transfer.coding import Codec, Coding
@@ -35,10 +35,7 @@ class EnvelopeCoding(Coding):
     """Encrypts in format 2, or, with ``Legacy="write"``, in that of the sync SDK."""
 
     def __init__(self, provider: KeyProvider, legacy: Legacy, renamed: Renamed) -> None:
-        if isinstance(provider, type) or not isinstance(provider, KeyProvider):
-            raise ParameterError(
-                "provider must be an AESProvider, an RSAProvider or another KeyProvider"
-            )
+        check_provider(provider)
         if legacy not in get_args(Legacy):
             raise ParameterError(f"Legacy is {legacy!r}, and must be refuse, read or write")
         if renamed not in get_args(Renamed):
@@ -72,6 +69,11 @@ class EnvelopeCoding(Coding):
         """
         if ENVELOPE not in headers:
             return await self._open_legacy(headers)
+        envelope, data_key = await self._opened(key, headers)
+        return SegmentCodec(data_key, envelope.size)
+
+    async def _opened(self, key: str, headers: Mapping[str, str]) -> tuple[Envelope, bytes]:
+        """Return an envelope that was found to be right, and the data key in it."""
         envelope = Envelope.parse(headers[ENVELOPE])
         data_key = await self._data_key(envelope)
         if not envelope.is_of(data_key, headers):
@@ -85,7 +87,7 @@ class EnvelopeCoding(Coding):
                 f"somebody without the key, or {key!r} is a symbolic link "
                 "(CosEncryptionClient(..., Renamed='read') reads it)"
             )
-        return SegmentCodec(data_key, envelope.size)
+        return envelope, data_key
 
     async def _data_key(self, envelope: Envelope) -> bytes:
         data_key: object = await self.provider.unwrap(envelope.wrapped)
@@ -125,9 +127,7 @@ class EnvelopeCoding(Coding):
         given = own_metadata(metadata)
         if ENVELOPE not in headers:
             return {**given, **old_envelope(headers)}
-        await self.open(key, headers)
-        old = Envelope.parse(headers[ENVELOPE])
-        data_key = await self._data_key(old)
+        old, data_key = await self._opened(key, headers)
         new = Envelope.seal(old.wrapped, data_key, new_key, given, old.size)
         return {**given, ENVELOPE: str(new)}
 
@@ -151,9 +151,7 @@ class EnvelopeCoding(Coding):
                 f"{key!r} is not encrypted in format 2, so there is nothing to wrap anew: read it "
                 "and write it again"
             )
-        await self.open(key, headers)
-        old = Envelope.parse(headers[ENVELOPE])
-        data_key = await self._data_key(old)
+        old, data_key = await self._opened(key, headers)
         metadata = own_metadata(user_metadata(headers))
         new = Envelope.seal(await provider.wrap(data_key), data_key, key, metadata, old.size)
         return {**metadata, ENVELOPE: str(new)}

@@ -61,6 +61,14 @@ class KeyProvider(Protocol):
         ...
 
 
+def check_provider(provider: object) -> None:
+    """Refuse what is no provider; a class of providers has its methods, too."""
+    if isinstance(provider, type) or not isinstance(provider, KeyProvider):
+        raise ParameterError(
+            "provider must be an AESProvider, an RSAProvider or another KeyProvider"
+        )
+
+
 @runtime_checkable
 class LegacyProvider(KeyProvider, Protocol):
     """Can wrap as the sync SDK does, too."""

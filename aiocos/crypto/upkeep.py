@@ -22,13 +22,12 @@ from aiocos.crypto.envelopes import (
     Envelope,
     LegacyEnvelope,
 )
-from aiocos.crypto.keys import START_BYTES, KeyProvider
+from aiocos.crypto.keys import START_BYTES, KeyProvider, check_provider
 from aiocos.errors import (
     DecryptionError,
     NotEncryptedError,
     NotFoundError,
     ObjectChangedError,
-    ParameterError,
     PreconditionError,
 )
 from aiocos.operations.results import CopyFileResult, CopySource
@@ -92,8 +91,7 @@ class KeyUpkeep(CosS3Client):
 
         Options: ``aiocos.types.ResumeOptions``.
         """
-        if isinstance(provider, type) or not isinstance(provider, KeyProvider):
-            raise ParameterError("provider must be an AESProvider, an RSAProvider or a KeyProvider")
+        check_provider(provider)
         with contextlib.suppress(PreconditionError):  # replaced meanwhile: once more
             return await self._rewrap(Bucket, Key, provider, options)
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiocos.body import Body, BytesBody
 from aiocos.crypto.bodies import SealedBody
@@ -29,6 +30,8 @@ class PartPlaces:
     lengths: dict[int, int] = field(default_factory=dict)
     last: int | None = None
     """The part that the object is known to end with."""
+    mark: int | None = None
+    """The part that holds nothing but the mark of the end."""
 
     @classmethod
     def of(cls, PartSize: int | None, ContentLength: int | None) -> PartPlaces:
@@ -129,12 +132,18 @@ class OpenUploads:
         offset, is_last = places.place(number, content.size, step)
         return SealedBody(content, codec, offset, is_last=is_last)
 
+    def of_content(self, upload_id: str, parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return parts without the mark, which COS lists after a completion that failed."""
+        _, places = self._of(upload_id)
+        return [part for part in parts if part["PartNumber"] != places.mark]
+
     def end(self, upload_id: str, numbers: Sequence[int]) -> Body | None:
         """Return the part that marks the end of the object, where none has done so."""
         codec, places = self._of(upload_id)
         length = places.whole(numbers)
         if places.last is not None or not codec.wire_size(0):
             return None
+        places.mark = len(numbers) + 1
         return BytesBody(codec.encode(b"", length, is_last=True))
 
     def _of(self, upload_id: str) -> tuple[Codec, PartPlaces]:

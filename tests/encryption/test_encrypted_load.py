@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aiocos import CosConfig, CosEncryptionClient, TransferConfig
+from aiocos.transfer.coded import Turns
 from tests.conftest import BUCKET
 from tests.encryption.conftest import aes, rsa_pair
 from tests.support.stepping import _SERVER, server_process
@@ -140,3 +143,15 @@ def test_memory_beside_a_plain_client(settings, tmp_path):
     print(f"1 GiB, in KiB: plain {plain}, encrypting {found}", file=sys.__stdout__)
     for way in ("up", "down"):
         assert (found[way] - plain[way]) * KIB < 24 * MIB
+
+
+async def test_parts_that_stand_still_hold_up_no_other():
+    """A part whose turn is long in coming goes without; on a slow line none waits at all."""
+    turns = Turns(is_coded=True)
+    async with asyncio.timeout(10), AsyncExitStack() as standing:
+        for _ in range(os.cpu_count() or 1):
+            await standing.enter_async_context(turns.turn(1 << 20))
+        async with turns.turn(1 << 20):
+            await asyncio.sleep(0.05)  # a MiB takes longer than on a quick line
+        async with turns.turn(1 << 40):  # some hours, if it waited
+            pass

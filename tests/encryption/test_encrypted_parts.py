@@ -282,3 +282,19 @@ async def test_an_upload_that_somebody_else_completes(encrypting, client, promis
         await client.complete_multipart_upload(BUCKET, "k", steps.upload_id, only)
     with pytest.raises(DecryptionError):
         await (await encrypting.get_object(BUCKET, "k"))["Body"].read()
+
+
+async def test_a_completion_that_failed_is_made_again(encrypting, client, emulator):
+    """The mark that the first try sent is listed among the parts, and is none of the content's."""
+    content = CONTENT[: 2 * MIB]  # ends with a whole part, so the mark is a part of its own
+    async with Steps(encrypting) as steps:
+        for number, piece in cut(content, MIB).items():
+            await steps.send(number, piece)
+        emulator.add_fault(FaultRule(operation="CompleteMultipartUpload", nth=1, status=403))
+        with pytest.raises(aiocos.AccessDeniedError):
+            await steps.complete()
+
+        listed = (await encrypting.list_parts(BUCKET, "k", steps.upload_id))["Part"]
+        assert len(listed) == 3
+        await encrypting.complete_multipart_upload(BUCKET, "k", steps.upload_id, {"Part": listed})
+    await assert_stored(client, content, has_length=False)
