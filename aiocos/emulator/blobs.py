@@ -146,13 +146,17 @@ class BlobStore:
     def close(self) -> None:
         self._threads.shutdown()
 
-    def sweep(self, known: Callable[[str], bool]) -> None:
-        """Remove what a crash left behind: half-written files and unknown blobs."""
+    def sweep(self, known: Callable[[str], bool]) -> int:
+        """Remove what a crash left behind, half-written files and unknown blobs; count the rest."""
         for leftover in self._incoming.glob(_ANY_NAME):
             leftover.unlink()
+        kept = 0
         for blob in self._blobs.glob(f"*/{_ANY_NAME}"):
-            if not known(blob.name):
+            if known(blob.name):
+                kept += 1
+            else:
                 blob.unlink()
+        return kept
 
     # -- writing
 

@@ -8,16 +8,20 @@ the last reference to a blob names it in ``Job.freed``; the file goes after the 
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from . import readable
 from .blobs import BlobStore, Layout
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+log = logging.getLogger("aiocos.emulator")
 
 _SCHEMA = """
 CREATE TABLE buckets (
@@ -54,6 +58,12 @@ CREATE TABLE settings (
 _STEPS = (_SCHEMA, _SETTINGS)
 """What made each version of the file out of the one before."""
 VERSION = len(_STEPS)
+
+
+_DAMAGED = (
+    "{} is damaged ({}). Nothing was changed: put a copy of the directory in its place, or move "
+    "it away to begin anew."
+)
 
 
 class Job:
@@ -102,7 +112,15 @@ class Database:
         except RuntimeError:
             self._thread.shutdown()
             raise
-        self._thread.submit(blobs.sweep, self._is_known).result()
+        found = self._thread.submit(blobs.sweep, self._is_known).result()
+        expected = self._thread.submit(self._count_blobs).result()
+        if found != expected:
+            log.warning(
+                "of %d files of content under %s, %d are gone",
+                expected,
+                path.parent,
+                expected - found,
+            )
 
     def close(self) -> None:
         self._thread.submit(self._connection.close).result()
@@ -145,6 +163,9 @@ class Database:
     def _remove_unknown(self, names: Iterable[str]) -> None:
         self._blobs.remove([name for name in names if not self._is_known(name)])
 
+    def _count_blobs(self) -> int:
+        return int(self._connection.execute("SELECT count(*) FROM blobs").fetchone()[0])
+
     def _is_known(self, name: str) -> bool:
         found = self._connection.execute("SELECT 1 FROM blobs WHERE id = ?", (name,))
         return found.fetchone() is not None
@@ -152,17 +173,32 @@ class Database:
 
 def _open(path: Path, durable: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, timeout=0)
-    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
-        found = connection.execute("PRAGMA user_version").fetchone()[0]
-        if found < VERSION:
-            steps = " ".join(_STEPS[found:])
-            connection.executescript(f"BEGIN; {steps} PRAGMA user_version = {VERSION}; COMMIT;")
-        elif found > VERSION:
-            raise RuntimeError(f"{path} was written by another version of the server ({found})")
+        _prepare(connection, path, durable)
     except sqlite3.OperationalError as error:
         connection.close()
         raise RuntimeError(f"{path} is not usable; is another server running on it?") from error
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise RuntimeError(_DAMAGED.format(path, error)) from error
+    except BaseException:
+        connection.close()
+        raise
     return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, durable: bool) -> None:
+    """Lock the file, check it, and bring it up to this version."""
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+    problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if problem != "ok":
+        raise sqlite3.DatabaseError(problem)
+    found = connection.execute("PRAGMA user_version").fetchone()[0]
+    if found > VERSION:
+        raise RuntimeError(f"{path} was written by another version of the server ({found})")
+    if found < VERSION:
+        steps = " ".join(_STEPS[found:])
+        connection.executescript(f"BEGIN; {steps} PRAGMA user_version = {VERSION}; COMMIT;")
+    readable.make_views(connection)

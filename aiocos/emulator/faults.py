@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import difflib
 import random
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 from . import settings
 
 _WHICH_AND_WHEN = """
-operation bucket key method part range nth after every times probability seed
+operation bucket key method part range covers nth after every times probability seed
 """
 OPERATION_NAMES = frozenset(
     {
@@ -67,6 +68,7 @@ OPERATION_NAMES = frozenset(
     }
 )
 """What a rule may name; the routing table has the same names."""
+RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{0,18})", re.ASCII)
 SELECTORS = frozenset(_WHICH_AND_WHEN.split())
 """The fields that say which requests and when, but not what goes wrong."""
 
@@ -81,11 +83,15 @@ class FaultRule:
     bucket: str = "*"
     """A pattern, as in a shell."""
     key: str = "*"
+    """A pattern, as in a shell."""
     method: str = "*"
+    """The request's method."""
     part: int | None = None
     """Only the part of this number."""
     range: str = "*"
     """A pattern for the Range header."""
+    covers: int | None = None
+    """Only reads that ask for the byte at this offset; without a range they ask for all."""
 
     # -- when
     nth: int | None = None
@@ -97,12 +103,17 @@ class FaultRule:
     times: int | None = None
     """At most so often."""
     probability: float = 1.0
+    """Of those that are left, this share by chance."""
     seed: int = 0
+    """What chance begins with: the same seed strikes the same requests."""
 
     # -- an answer instead of the operation's
     status: int | None = None
+    """The status; the rest of the answer is COS's usual one for it, unless told."""
     code: str | None = None
+    """The code in the Error document."""
     message: str | None = None
+    """The message in the Error document."""
     body: str | None = None
     """Sent as it is instead of the Error document."""
     raw: str | None = None
@@ -118,8 +129,16 @@ class FaultRule:
 
     # -- changes to whatever answer there is
     headers: Mapping[str, str | None] = field(default_factory=dict)
-    """Headers to set; None takes one away."""
+    """Headers to set; None, null in JSON, takes one away."""
     omit_crc: bool = False
+    """No x-cos-hash-crc64ecma."""
+    wrong_crc: bool = False
+    """An x-cos-hash-crc64ecma, where there is one, that is not the content's."""
+    no_request_id: bool = False
+    """An answer that is not COS's own: no x-cos-request-id, and for an error no document."""
+    stale_list: bool = False
+    """What lists something answers again what it answered when the rule first saw the same
+    request; that first answer is true, and counts as fired like the others."""
     chunked: bool = False
     """No Content-Length."""
     truncate_hide: int | None = None
@@ -133,6 +152,7 @@ class FaultRule:
     corrupt_request: int | None = None
     """The byte at this offset of the request's body arrives flipped."""
     ignore_range: bool = False
+    """The whole object is answered, as if no range had been asked for."""
     shift_range: int = 0
     """The range that is served and announced lies so many bytes further."""
     replace_object: str | None = None
@@ -141,7 +161,11 @@ class FaultRule:
     """Seconds by which the clock is wrong for this request, in Date and in judging it."""
 
     # -- the connection
+    handshake: str | None = None
+    """What becomes of TLS handshakes: ``close`` ends the connection, ``plain`` answers without
+    TLS, ``stall`` never answers. The rule counts connections, and strikes no request."""
     delay_s: float = 0.0
+    """Seconds before anything happens."""
     blackhole: bool = False
     """Never answer."""
     reset_request: int | None = None
@@ -157,8 +181,11 @@ class FaultRule:
     drip: int | None = None
     """Send the body in pieces of this size, one each ``interval_s``."""
     interval_s: float = 0.1
+    """Seconds between two pieces."""
 
     def __post_init__(self) -> None:
+        if self.handshake not in {None, "close", "plain", "stall"}:
+            raise ValueError("handshake must be close, plain or stall")
         if self.operation not in OPERATION_NAMES | {"*"}:
             near = difflib.get_close_matches(self.operation.replace("_", ""), OPERATION_NAMES, n=1)
             meant = f"; did you mean {near[0]}?" if near else ""
@@ -212,6 +239,8 @@ class Fault:
         """Requests the rule is for."""
         self.fired = 0
         """Of these, the ones that went wrong."""
+        self.told: dict[str, bytes] = {}
+        """What was answered before, by request; for what is stale."""
         self._random = random.Random(rule.seed)  # noqa: S311  (repeatable, not secret)
 
     def __repr__(self) -> str:
@@ -219,9 +248,11 @@ class Fault:
 
     def is_due(self, subject: Subject) -> bool:
         """Count this request if it is concerned; whether it should go wrong."""
+        return self._concerns(subject) and self.count()
+
+    def count(self) -> bool:
+        """Count one thing the rule is for; whether it should go wrong."""
         rule = self.rule
-        if not self._concerns(subject):
-            return False
         self.seen += 1
         due = self.seen > rule.after and (self.seen - rule.after - 1) % rule.every == 0
         if rule.nth is not None and self.seen != rule.nth:
@@ -235,13 +266,23 @@ class Fault:
     def _concerns(self, subject: Subject) -> bool:
         rule = self.rule
         return (
-            rule.operation in ("*", subject.operation)
+            rule.handshake is None
+            and rule.operation in ("*", subject.operation)
             and rule.method in ("*", subject.method)
             and (rule.part is None or subject.part == str(rule.part))
+            and (rule.covers is None or _covers(subject, rule.covers))
             and fnmatchcase(subject.bucket, rule.bucket)
             and fnmatchcase(subject.key, rule.key)
             and fnmatchcase(subject.range, rule.range)
         )
+
+
+def _covers(subject: Subject, offset: int) -> bool:
+    """Whether a read asks for this byte; of the last so many bytes nobody knows here."""
+    if subject.method != "GET" or (subject.range and subject.range.startswith("bytes=-")):
+        return False
+    match = RANGE.fullmatch(subject.range)
+    return match is None or int(match[1]) <= offset <= int(match[2] or offset)
 
 
 class FaultBook:
@@ -249,6 +290,9 @@ class FaultBook:
 
     def __init__(self, rules: Iterable[FaultRule] = ()) -> None:
         self._faults = [Fault(rule) for rule in rules]
+
+    def __iter__(self) -> Iterator[Fault]:
+        return iter(tuple(self._faults))
 
     def add(self, rule: FaultRule) -> Fault:
         fault = Fault(rule)
@@ -265,3 +309,12 @@ class FaultBook:
             return None
         due[0].fired += 1
         return due[0]
+
+    def due_handshake(self) -> str | None:
+        """What becomes of a TLS handshake, None if all is well."""
+        rules = [fault for fault in self._faults if fault.rule.handshake is not None]
+        due = [fault for fault in rules if fault.count()]
+        if not due:
+            return None
+        due[0].fired += 1
+        return due[0].rule.handshake

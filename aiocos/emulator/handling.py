@@ -6,18 +6,18 @@ a response that nobody gets.
 
 from __future__ import annotations
 
+import json
 import logging
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from aiohttp import web
 
-from . import cors, operations, routing, versions
+from . import auth, cors, operations, routing, versions
 from .auth import Caller, Keyring, redact
 from .errors import CosError, Dropped
-from .faults import FaultBook, FaultRule, Subject
+from .faults import RANGE, Fault, FaultBook, FaultRule, Subject
 from .journal import Journal, RequestRecord
 from .objects import save
 from .operations import Operation
@@ -31,7 +31,6 @@ TRAFFIC_LIMIT = "x-cos-traffic-limit"
 TRAFFIC_LIMITS = range(819_200, 838_860_800 + 1)
 
 _NO_FAULT = FaultRule()
-_RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{0,18})", re.ASCII)
 _USUAL_CODES = {
     307: "TemporaryRedirect",
     301: "PermanentRedirect",
@@ -59,7 +58,15 @@ class _Exchange:
     ids: Ids
     target: Target
     operation: Operation
-    rule: FaultRule
+    fault: Fault | None
+
+    @property
+    def rule(self) -> FaultRule:
+        return _NO_FAULT if self.fault is None else self.fault.rule
+
+    @property
+    def is_listing(self) -> bool:
+        return self.operation.name.startswith("List")
 
 
 class Handler:
@@ -73,12 +80,14 @@ class Handler:
         faults: FaultBook,
         journal: Journal,
         is_closing: Callable[[], bool],
+        tunnel: Callable[[web.BaseRequest], Awaitable[None]],
     ) -> None:
         self._services = services
         self._keyring = keyring
         self._faults = faults
         self._journal = journal
         self._is_closing = is_closing
+        self._tunnel = tunnel
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         record = RequestRecord(request.method, request.raw_path.partition("?")[0])
@@ -94,6 +103,8 @@ class Handler:
         wall = self._services.clock.wall()
         ids = Ids.new(wall)
         try:
+            if request.method == "CONNECT":
+                await self._connect(request)
             exchange = self._understand(request, record, ids)
         except CosError as error:
             host = request.headers.get("Host", "")
@@ -102,6 +113,12 @@ class Handler:
             self._journal.answered(record, reply.status)
             return await self._sender(request, _NO_FAULT).send(reply, ids, wall)
         return await self._go_through(exchange)
+
+    async def _connect(self, request: web.BaseRequest) -> None:
+        """Become the other end of a tunnel to a name of ours; no tunnel leads elsewhere."""
+        if self._services.hosts.place(request.raw_path) is None:
+            raise CosError("AccessDenied", routing.FOREIGN_HOST)
+        await self._tunnel(request)
 
     def _understand(self, request: web.BaseRequest, record: RequestRecord, ids: Ids) -> _Exchange:
         headers = self._read_headers(request)
@@ -126,9 +143,7 @@ class Handler:
         )
         fault = self._faults.due(subject)
         record.fault = fault.rule if fault is not None else None
-        return _Exchange(
-            request, headers, record, ids, target, operation, record.fault or _NO_FAULT
-        )
+        return _Exchange(request, headers, record, ids, target, operation, fault)
 
     def _read_headers(self, request: web.BaseRequest) -> dict[str, str]:
         size = sum(len(name) + len(value) + 4 for name, value in request.raw_headers)
@@ -159,6 +174,8 @@ class Handler:
             try:
                 reply = await self._answer(exchange, body, exits)
                 reply.headers |= self._for_origin(exchange)
+                if exchange.fault is not None and rule.stale_list and exchange.is_listing:
+                    _make_stale(exchange.fault, exchange.target, reply)
                 if rule.lose_response:
                     raise Dropped
                 if rule.raw is not None:
@@ -185,7 +202,7 @@ class Handler:
             log.exception("%s failed", exchange.operation.name)
             exchange.record.code = "InternalError"
             reply = refusal(CosError("InternalError"), resource, exchange.ids)
-        return _staged(rule, resource, exchange.ids) if rule.answers else reply
+        return _staged(rule, resource, exchange) if rule.answers else reply
 
     async def _perform(self, exchange: _Exchange, body: Body, exits: ExitStack) -> Reply:
         caller = self._identify(exchange)
@@ -234,7 +251,7 @@ def _misread_range(headers: Mapping[str, str], rule: FaultRule) -> Mapping[str, 
     """The headers with the range the rule makes of it."""
     if rule.ignore_range:
         return {name: value for name, value in headers.items() if name != "range"}
-    match = _RANGE.fullmatch(headers.get("range", ""))
+    match = RANGE.fullmatch(headers.get("range", ""))
     if not rule.shift_range or match is None:
         return headers
     first, last = (int(end) + rule.shift_range if end else "" for end in match.groups())
@@ -248,7 +265,15 @@ async def _replace(call: Call, content: str) -> None:
         await save(replace(call, headers={}), blob, old.attributes)
 
 
-def _staged(rule: FaultRule, resource: str, ids: Ids) -> Reply:
+def _make_stale(fault: Fault, target: Target, reply: Reply) -> None:
+    """Answer a list as it was answered the first time."""
+    asked = sorted((name, value) for name, value in target.query if name not in auth.FIELDS)
+    if reply.status == 200 and isinstance(reply.body, bytes):
+        known = json.dumps([target.bucket, target.key, asked])
+        reply.body = fault.told.setdefault(known, reply.body)
+
+
+def _staged(rule: FaultRule, resource: str, exchange: _Exchange) -> Reply:
     """The answer a rule puts in place of the operation's."""
     status = rule.status
     if status is None:
@@ -261,9 +286,14 @@ def _staged(rule: FaultRule, resource: str, ids: Ids) -> Reply:
         error = CosError(rule.error_in_200, rule.message, status=200)
     if rule.location is not None:
         error.headers["Location"] = rule.location
-    reply = refusal(error, resource, ids)
-    if error.status < 400:
+    if error.status >= 300 or rule.error_in_200 is not None:
+        exchange.record.code = error.code
+    reply = refusal(error, resource, exchange.ids)
+    if error.status < 400 or rule.no_request_id:
         del reply.headers["x-cos-trace-id"]
+    if rule.no_request_id:
+        del reply.headers["Content-Type"]
+        reply.body = b""
     if rule.body is not None:
         reply.body = rule.body.encode()
         reply.headers["Content-Type"] = XML_TYPE

@@ -6,6 +6,7 @@ No record holds a secret.
 
 from __future__ import annotations
 
+import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
@@ -36,6 +37,8 @@ class RequestRecord:
     bytes_out: int = 0
     """Bytes of bodies."""
     fault: FaultRule | None = None
+    began: float = field(default_factory=time.time)
+    """When it came, as Unix time of this machine."""
 
 
 class Journal:

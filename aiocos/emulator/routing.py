@@ -19,6 +19,11 @@ from .errors import CosError
 
 BUCKET_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,56}[a-z0-9])?-[0-9]{1,20}", re.ASCII)
 
+FOREIGN_HOST = (
+    "This server answers to COS host names, localhost and addresses only, and is a proxy for "
+    "no others."
+)
+
 Scope: TypeAlias = Literal["service", "bucket", "object"]
 Pairs: TypeAlias = list[tuple[str, str]]
 
@@ -98,6 +103,16 @@ def without_port(authority: str) -> str:
     return authority.partition(":")[0]
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host, without its port, is this machine itself."""
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return host.lower() == "localhost"
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
 def _is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host.strip("[]"))
@@ -111,7 +126,7 @@ def read(method: str, raw_target: str, host_header: str, hosts: Hosts) -> Target
     host, raw_path, raw_query = _split(raw_target, host_header)
     place = hosts.place(host)
     if place is None:
-        raise CosError("AccessDenied", "This server does not answer to that host name.")
+        raise CosError("AccessDenied", FOREIGN_HOST)
     path = decode(raw_path)
     bucket, key = place.bucket, path[1:]
     if not bucket and not place.is_service:

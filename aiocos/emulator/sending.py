@@ -10,6 +10,7 @@ import asyncio
 import base64
 import math
 import os
+import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import NoReturn
@@ -23,6 +24,11 @@ from .faults import FaultRule
 from .wire import XML_TYPE, Reply, flip, reset
 from .xml import Node, document
 
+if sys.platform == "linux":
+    import fcntl
+    import termios
+
+_CRC = "x-cos-hash-crc64ecma"
 _POLL_S = 0.02
 _LAST_BYTES_S = 0.05
 
@@ -108,8 +114,12 @@ class Sender:
         headers["Date"] = http_date(wall)
         headers["Server"] = "tencent-cos"
         headers["x-cos-request-id"] = ids.request
+        if rule.no_request_id:
+            del headers["x-cos-request-id"]
+        if rule.wrong_crc and _CRC in headers:
+            headers[_CRC] = str(int(headers[_CRC]) ^ 1)
         if rule.omit_crc:
-            headers.pop("x-cos-hash-crc64ecma", None)
+            headers.pop(_CRC, None)
         for name, value in rule.headers.items():
             for known in [known for known in headers if known.lower() == name.lower()]:
                 del headers[known]
@@ -169,7 +179,7 @@ class Sender:
     async def _flush(self) -> None:
         """Let what was written reach the client: a reset would take it back."""
         transport = self._request.transport
-        while transport is not None and transport.get_write_buffer_size():
+        while transport is not None and (transport.get_write_buffer_size() or _unsent(transport)):
             if transport.is_closing() or self._is_closing():
                 return
             await asyncio.sleep(_POLL_S)
@@ -190,6 +200,14 @@ class Sender:
         # aiohttp tells nobody that a client has gone.
         while self._request.transport is not None and not self._is_closing():  # noqa: ASYNC110
             await asyncio.sleep(_POLL_S)
+
+
+def _unsent(transport: asyncio.Transport) -> int:
+    """Bytes that the other side's kernel does not have yet; 0 where nobody can tell."""
+    sock = transport.get_extra_info("socket")
+    if sys.platform != "linux" or sock is None or sock.fileno() < 0:
+        return 0
+    return int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
 
 def _altered(reply: Reply, rule: FaultRule) -> Reply:

@@ -7,13 +7,12 @@ was asked of it.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import logging
 import os
 import secrets
 import shutil
-import sys
+import ssl
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
@@ -23,62 +22,27 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from . import buckets, versions
+from . import buckets, readable, versions
 from .auth import Credential, Keyring
 from .blobs import BlobStore
 from .clock import Clock
 from .configurations import Configurations
+from .connections import Doors
+from .console import Console
 from .database import Database, Job
-from .errors import CosError
 from .expiring import Sweeper
 from .faults import SELECTORS, Fault, FaultBook, FaultRule
 from .handling import Handler
 from .journal import Journal, RequestRecord
 from .records import Bucket, Version
-from .routing import Hosts
-from .sending import Ids, refusal
+from .routing import Hosts, is_loopback
 from .wire import Limits, Services
 
 log = logging.getLogger("aiocos.emulator")
 
-_SHUTDOWN_S = 2.0
-
-
-class _Connection(web.RequestHandler):
-    """A connection whose broken requests get an answer of COS, and no line in the log.
-
-    What is broken may hold a secret.
-    """
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        self.log_exception()
-        if request.writer.output_size > 0:
-            raise ConnectionError("The answer has begun already.")
-        error = CosError("InvalidRequest" if status == 400 else "InternalError", status=status)
-        ids = Ids.new(time.time())
-        reply = refusal(error, request.raw_path, ids)
-        response = web.Response(status=status, body=reply.body, headers=reply.headers)
-        response.headers["x-cos-request-id"] = ids.request
-        response.force_close()
-        return response
-
-    def log_exception(self, *_args: object, **_kwargs: object) -> None:
-        kind = sys.exc_info()[0]
-        log.error("a request broke: %s", kind.__name__ if kind is not None else "not HTTP")
-
-
-class _Refusing(asyncio.Protocol):
-    """Ends a connection that is one too many."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  (create_server makes these)
-        transport.abort()
+_ALL = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (compared with, not bound)
+_NEAR = _ALL | {"localhost": "127.0.0.1"}
+"""Where this machine reaches a server that listens there. One name can be two addresses."""
 
 
 class CosEmulator:
@@ -89,7 +53,8 @@ class CosEmulator:
     and kept with the data.
     ``hosts`` are further names to answer to, by path or with the bucket in front;
     ``domains`` map a name to a bucket. ``anonymous`` turns off the check of signatures,
-    on loopback only.
+    on loopback only. With ``tls`` it is reached over https as well, on ``tls_port``.
+    ``console`` says whether there is a web console; if it does not, there is one on loopback.
     """
 
     def __init__(
@@ -109,8 +74,11 @@ class CosEmulator:
         domains: Mapping[str, str] | None = None,
         anonymous: bool = False,
         limits: Limits | None = None,
+        tls: bool = False,
+        tls_port: int = 0,
+        console: bool | None = None,
     ) -> None:
-        if not _is_loopback(host):
+        if not is_loopback(host):
             if anonymous:
                 raise ValueError("Anonymous mode is for loopback only.")
             log.warning("listening on %s: reachable from other machines", host)
@@ -121,7 +89,11 @@ class CosEmulator:
         self.clock = Clock()
         self._first_buckets = tuple(buckets)
         self._limits = limits or Limits(min_part_size=min_part_size)
+        hosts = tuple(hosts)
         self._hosts = Hosts(hosts, domains)
+        self._names = (*hosts, *(domains or {}))
+        self._has_tls, self.tls_port = tls, tls_port
+        self.console, self.is_anonymous, self.began = console, anonymous, time.time()
         self._keyring = Keyring(open_to=appid if anonymous else None)
         self.add_credentials(self.secret_id, self.secret_key)
         self._faults = FaultBook(faults)
@@ -143,17 +115,35 @@ class CosEmulator:
         return self
 
     async def _listen(self) -> None:
+        serving = await asyncio.to_thread(self._prepare_tls) if self._has_tls else None
+        self._doors = doors = Doors(self._limits, self._faults, serving)
         handler = Handler(
             services=self._services,
             keyring=self._keyring,
             faults=self._faults,
             journal=self._journal,
             is_closing=lambda: self._is_closing,
+            tunnel=doors.tunnel,
         )
-        self._http = web.Server(handler.handle)
-        loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(self._accept, self.host, self.port, backlog=1024)
-        self.port = self._listener.sockets[0].getsockname()[1]
+        self._web = Console(self, self._services, self._hosts)
+        aside = [] if self.console is False else [self._web]
+
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            for other in aside:
+                if other.concerns(request):
+                    return await other.answer(request)
+            return await handler.handle(request)
+
+        host = self.host if self.host in _ALL else _NEAR.get(self.host, self.host)
+        opened = await doors.open(handle, host, self.port, self.tls_port)
+        self.port, self.tls_port = opened
+
+    def _prepare_tls(self) -> ssl.SSLContext:
+        from . import trust  # noqa: PLC0415  (it brings cryptography, which only TLS needs)
+
+        names = [self.host, *self._names] if self.host not in _ALL else self._names
+        wanted = trust.names(self.region, names, self._services.buckets)
+        return trust.keep(self._root / "tls", wanted).serving()
 
     def _open_store(self) -> Services:
         durable = self._data is not None
@@ -164,6 +154,8 @@ class CosEmulator:
         except RuntimeError:
             blobs.close()
             raise
+        if durable:
+            readable.explain(self._root)
         known, configurations = database.run_now(buckets.load), Configurations()
         database.run_now(configurations.load)
         return Services(
@@ -179,27 +171,9 @@ class CosEmulator:
             self._keyring,
         )
 
-    def _accept(self) -> asyncio.Protocol:
-        if len(self._http.connections) >= self._limits.max_connections:
-            return _Refusing()
-        return _Connection(
-            self._http,
-            loop=asyncio.get_running_loop(),
-            access_log=None,  # type: ignore[arg-type]  # its lines would show presigned URLs
-            auto_decompress=False,
-            keepalive_timeout=self._limits.idle_s,
-            max_line_size=self._limits.max_header_size,
-            max_field_size=self._limits.max_header_size,
-            max_headers=1000,
-            read_bufsize=256 * 1024,
-        )
-
     async def close(self) -> None:
         self._is_closing = True
-        self._listener.close()
-        self._http.pre_shutdown()
-        await self._http.shutdown(_SHUTDOWN_S)
-        await self._listener.wait_closed()
+        await self._doors.close()
         await asyncio.to_thread(self._close_store)
 
     def _close_store(self) -> None:
@@ -223,25 +197,53 @@ class CosEmulator:
 
     @property
     def endpoint(self) -> str:
-        """Address and port, as a client on this machine reaches them."""
-        host = "127.0.0.1" if self.host in ("0.0.0.0", "localhost") else self.host  # noqa: S104
-        return f"{host}:{self.port}"
+        """Address and port, as a client on this machine reaches them without TLS."""
+        return f"{self._address}:{self.port}"
+
+    @property
+    def tls_endpoint(self) -> str:
+        """The same for https."""
+        return f"{self._address}:{self.tls_port}"
+
+    @property
+    def _address(self) -> str:
+        host = _NEAR.get(self.host, self.host)
+        return f"[{host}]" if ":" in host else host
 
     @property
     def url(self) -> str:
         return f"http://{self.endpoint}"
 
+    @property
+    def tls_url(self) -> str:
+        """Where it is reached over https, if it has TLS."""
+        return f"https://{self.tls_endpoint}"
+
+    @property
+    def console_url(self) -> str:
+        """Where a browser finds the web console. It holds a key, which is not for everybody."""
+        return self._web.url
+
+    @property
+    def ca_file(self) -> Path | None:
+        """The certificate a client must trust for https; None without TLS."""
+        return self._root / "tls" / "ca.pem" if self._has_tls else None
+
     def settings(self) -> dict[str, Any]:
-        """Keywords for a client's ``CosConfig``."""
-        return {
+        """Keywords for a client's ``CosConfig``, for https if the server has TLS."""
+        url = self.tls_url if self._has_tls else self.url
+        scheme, _, endpoint = url.partition("://")
+        host, _, port = endpoint.rpartition(":")
+        settings: dict[str, Any] = {
             "Region": self.region,
             "SecretId": self.secret_id,
             "SecretKey": self.secret_key,
-            "Scheme": "http",
-            "IP": self.endpoint.rpartition(":")[0],
-            "Port": self.port,
-            "ServiceDomain": self.endpoint,
+            "Scheme": scheme,
+            "IP": host,
+            "Port": int(port),
+            "ServiceDomain": endpoint,
         }
+        return settings if self.ca_file is None else settings | {"VerifySSL": str(self.ca_file)}
 
     def add_credentials(
         self,
@@ -273,6 +275,11 @@ class CosEmulator:
         if set(rule) <= SELECTORS:
             rule["status"] = 500
         return self.add_fault(FaultRule(operation=operation, **rule))
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """The rules in force and how often they fired, in the order they were added."""
+        return tuple(self._faults)
 
     def heal(self) -> None:
         """Drop all rules."""
@@ -356,10 +363,3 @@ def _kept_pair(data: Path | None) -> tuple[str, str]:
     with os.fdopen(file, "w", encoding="utf-8") as stream:
         json.dump(dict(zip(("secret_id", "secret_key"), made, strict=True)), stream)
     return made
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -31,3 +31,11 @@ def sdk(server: CosEmulator) -> Iterator[CosS3Client]:
     # The SDK shares one session among all clients and never closes it.
     with requests.Session() as session:
         yield CosS3Client(CosConfig(**server.settings()), retry=0, session=session)
+
+
+@pytest.fixture
+def sdk_session() -> Iterator[requests.Session]:
+    """Connections for one client of the official SDK, closed in the end."""
+    logging.getLogger("qcloud_cos").setLevel(logging.CRITICAL)
+    with requests.Session() as session:
+        yield session

@@ -1,28 +1,11 @@
 """What was acknowledged stays, and nothing else does."""
 
-import asyncio
-import contextlib
-import os
-import signal
-import sys
+import random
 
-import fastcrc
 import pytest
 from cos_wire import BUCKET, Wire
 
 from aiocos.emulator import CosEmulator
-
-SERVER = """
-import asyncio, sys
-from aiocos.emulator import CosEmulator
-
-async def main():
-    async with CosEmulator(data=sys.argv[1], secret_id="id", secret_key="key") as server:
-        print(server.port, flush=True)
-        await asyncio.sleep(60)
-
-asyncio.run(main())
-"""
 
 
 async def test_restart(tmp_path):
@@ -97,43 +80,46 @@ async def test_taken_port():
         assert not second._root.exists()
 
 
-@pytest.mark.parametrize("round_", range(3))
-async def test_kill(tmp_path, round_):
-    """After SIGKILL in the middle of writing every acknowledged object is whole."""
-    acknowledged: dict[str, int] = {}
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", SERVER, str(tmp_path), stdout=asyncio.subprocess.PIPE
-    )
-    assert child.stdout is not None
-    server = CosEmulator(secret_id="id", secret_key="key")
-    server.port = int(await child.stdout.readline())
-    wire = Wire(server)
+async def test_damaged_metadata(tmp_path):
+    """A server does not start on damaged metadata, says so, and leaves them as they are."""
+    async with CosEmulator(tmp_path) as server:
+        for number in range(200):
+            await server.put(BUCKET, f"key {number}", b"x")
+    path, chance = tmp_path / "metadata.sqlite", random.Random(7)
+    good = path.read_bytes()
+    refused = []
+    for number in range(10):
+        damaged = bytearray(good)
+        if number:
+            start = chance.randrange(100, len(good) - 500)
+            damaged[start : start + 500] = chance.randbytes(500)
+        else:
+            damaged[:16] = b"not a database!!"
+        path.write_bytes(damaged)
+        try:
+            async with CosEmulator(tmp_path) as server:
+                # What was hit lay in unused space, or within a value.
+                assert len((await Wire(server).ask("GET", "/")).all("Contents/Key")) == 200
+        except RuntimeError as error:
+            refused.append((str(error), path.read_bytes() == damaged))
+    assert len(refused) > 3
+    assert all("damaged" in words and is_as_it_was for words, is_as_it_was in refused)
+    path.write_bytes(good)
+    async with CosEmulator(tmp_path) as server:
+        assert await server.read(BUCKET, "key 7") == b"x"
 
-    async def write(worker):
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            for number in range(1000):
-                content = os.urandom(2000 + number * 997 % 300_000)
-                key = f"{worker}/{number % 20}"
-                acknowledged.pop(key, None)
-                answer = await wire.ask("PUT", f"/{key}", {}, content)
-                assert answer.status == 200
-                acknowledged[key] = fastcrc.crc64.xz(content)
 
-    async def kill():
-        await asyncio.sleep(0.4 + round_ / 10)
-        child.send_signal(signal.SIGKILL)
-
-    async with asyncio.TaskGroup() as group:
-        for worker in range(4):
-            group.create_task(write(worker))
-        group.create_task(kill())
-    await child.wait()
-    assert len(acknowledged) > 4
-    async with CosEmulator(data=tmp_path, secret_id="id", secret_key="key") as server:
-        for key, crc in acknowledged.items():
-            assert fastcrc.crc64.xz(await server.read(BUCKET, key)) == crc
-        assert list((tmp_path / "incoming").iterdir()) == []
-        wire.server = server
-        for key in (await wire.ask("GET", "/")).all("Contents/Key"):
-            got = await wire.ask("GET", f"/{key}")
-            assert got.headers["x-cos-hash-crc64ecma"] == str(fastcrc.crc64.xz(got.body))
+async def test_content_that_is_gone(tmp_path, caplog):
+    """A server whose files were deleted says so when it starts, and serves what is left."""
+    async with CosEmulator(tmp_path) as server:
+        await server.put(BUCKET, "lost", b"lost")
+        await server.put(BUCKET, "kept", b"kept")
+    for path in (tmp_path / "blobs").rglob("*"):
+        if path.is_file() and path.read_bytes() == b"lost":
+            path.unlink()
+    assert "are gone" not in caplog.text
+    async with CosEmulator(tmp_path) as server:
+        assert "of 2 files of content" in caplog.text
+        wire = Wire(server)
+        assert (await wire.ask("GET", "/kept")).body == b"kept"
+        assert (await wire.ask("GET", "/lost")).status == 500

@@ -3,6 +3,7 @@
 import pytest
 from cos_wire import BUCKET, HOST
 
+from aiocos import CosConfig, CosS3Client
 from aiocos.emulator import CosEmulator
 
 ENDPOINTS = [
@@ -90,10 +91,24 @@ async def test_only_loopback_listens(server):
     assert server.host == "127.0.0.1"
     assert server.endpoint == f"127.0.0.1:{server.port}"
     assert server.url == f"http://127.0.0.1:{server.port}"
-    assert {listening.getsockname()[0] for listening in server._listener.sockets} == {"127.0.0.1"}
+    assert set(server._doors.addresses) == {"127.0.0.1"}
 
 
 async def test_listening_elsewhere_is_said(caplog):
     """A server that other machines can reach says so in the log."""
     async with CosEmulator(host="0.0.0.0"):
         assert "reachable from other machines" in caplog.text
+
+
+@pytest.mark.parametrize("host", ["::1", "::", "localhost", "0.0.0.0"])
+@pytest.mark.parametrize("tls", [False, True])
+async def test_every_address_can_be_used(host, tls):
+    """Wherever a server listens, settings() makes a client that reaches it."""
+    try:
+        server = await CosEmulator(host=host, tls=tls).start()
+    except OSError:
+        pytest.skip(f"this machine has no {host}")
+    async with CosS3Client(CosConfig(**server.settings())) as client:
+        await client.head_bucket(Bucket=BUCKET)
+        assert (await client.list_buckets())["Buckets"]["Bucket"][0]["Name"] == BUCKET
+    await server.close()
