@@ -246,7 +246,8 @@ class CosConfig:
         if self.static_credentials() or self.CredentialInstance is not None or self.Anonymous:
             return
         raise ParameterError(
-            "SecretId and SecretKey are required, or a CredentialInstance, or Anonymous=True"
+            "SecretId and SecretKey are required, or Anonymous=True, or a CredentialInstance: "
+            "aiocos.default_credentials() looks where Tencent's tools keep keys"
         )
 
     def _check_place(self) -> None:

@@ -298,7 +298,7 @@ class CosServiceError(CosException):
     def __str__(self) -> str:
         told = f"{self.code} (HTTP {self.status}): {self.message}"
         if self.failure.hint:
-            told += f" {self.failure.hint}"
+            told += f"{'' if told.endswith(('.', '!', '?')) else '.'} {self.failure.hint}"
         return f"{told} [resource {self.resource}, request {self.request_id}]"
 
     def __repr__(self) -> str:

@@ -320,3 +320,9 @@ def test_replace_changes_a_copy_and_checks_it():
         config.replace(Region="a/b")
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.Region = "ap-beijing"  # type: ignore[misc]
+
+
+def test_without_keys_the_error_says_where_to_get_them():
+    """A configuration without keys is refused with the ways to give some."""
+    with pytest.raises(ParameterError, match=r"aiocos\.default_credentials\(\)"):
+        CosConfig(Region="ap-guangzhou")

@@ -38,6 +38,7 @@ FLOORS = {
     "operations": 4,
     "identity": 4,
     "transfer": 5,
+    "sync": 5.5,
     "client": 6,
     "crypto": 7,
     "web": 7,

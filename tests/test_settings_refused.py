@@ -77,6 +77,38 @@ WRONG: dict[str, tuple[str, dict[str, Any], str]] = {
         {"LifecycleConfiguration": {"Rule": [{"Status": "enabled"}]}},
         r"\['Status'\] is 'enabled', and must be one of: Disabled, Enabled",
     ),
+    "half a day": (
+        "put_bucket_lifecycle",
+        {
+            "LifecycleConfiguration": {
+                "Rule": [{"Status": "Enabled", "Expiration": {"Days": "1.5"}}]
+            }
+        },
+        r"\['Days'\] is '1.5', and must be a whole number, 0 or more",
+    ),
+    "days that are past": (
+        "put_bucket_lifecycle",
+        {"LifecycleConfiguration": {"Rule": [{"Status": "Enabled", "Expiration": {"Days": -1}}]}},
+        r"\['Days'\] is '-1', and must be a whole number, 0 or more",
+    ),
+    "a method that pages have not": (
+        "put_bucket_cors",
+        {"CORSConfiguration": {"CORSRule": [{**RULE, "AllowedMethod": ["GET", "PATCH"]}]}},
+        r"\['AllowedMethod'\]\[1\] is 'PATCH', and must be one of: DELETE, GET, HEAD, POST, PUT",
+    ),
+    "the eleventh tag of an object": (
+        "put_object_tagging",
+        {
+            "Key": "a",
+            "Tagging": {"TagSet": {"Tag": [{"Key": str(n), "Value": ""} for n in range(11)]}},
+        },
+        "Tagging has 11 tags, and COS keeps at most 10",
+    ),
+    "too many tags of a bucket": (
+        "put_bucket_tagging",
+        {"Tagging": {"TagSet": {"Tag": [{"Key": str(n), "Value": ""} for n in range(51)]}}},
+        "Tagging has 51 tags, and COS keeps at most 50",
+    ),
     "a control character": (
         "put_bucket_tagging",
         {"Tagging": {"TagSet": {"Tag": [{"Key": "a", "Value": "\x0b"}]}}},

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from aiocos import AccessDeniedError, SignatureError
+from aiocos import AccessDeniedError, CosServiceError, SignatureError
 from aiocos.emulator import FaultRule
 from tests.conftest import BUCKET
 from tests.support.capture import CaptureServer, Reply
@@ -207,3 +207,13 @@ async def test_the_code_decides_and_not_the_status(emulator, known):
     assert not isinstance(caught.value, SignatureError)
     assert "SecretKey" not in str(caught.value)
     assert fault.fired == 1
+
+
+async def test_what_follows_a_message_is_a_sentence_of_its_own(make_client):
+    """The explanation of a refused HEAD begins behind a full stop, and there is but one."""
+    for status, end in ((404, "Not Exist. No such object"), (403, "Unknown. An answer")):
+        async with CaptureServer([Reply(status, (("Content-Length", "0"),))]) as server:
+            with pytest.raises(CosServiceError) as caught:
+                await make_client(Port=server.port).head_object(BUCKET, "a")
+        assert end in str(caught.value)
+        assert ".." not in str(caught.value)

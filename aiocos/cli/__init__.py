@@ -1,8 +1,9 @@
 """The command line: ``aiocos VERB ...``.
 
-In: the words of a command line. Out: text for people on stdout and stderr, and an exit
-code: 0 done, 1 something failed, 2 the command line cannot be right, 130 interrupted, 141
-the reader of stdout went away.
+In: the words of a command line. Out: text for people, or with --json lines for programs, on
+stdout and stderr, and an exit code: 0 done, 1 something failed, 2 the command line cannot be
+right, 3 compared and different, 130 interrupted by Ctrl-C, 141 the reader of stdout went away,
+143 ended by SIGTERM.
 """
 
 import sys
@@ -18,6 +19,9 @@ def main(words: Sequence[str] | None = None) -> int:
             raise
         print("aiocos: the command line needs: pip install 'aiocos[cli]'", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("aiocos: interrupted", file=sys.stderr)
+        return 130
     return run(words)
 
 

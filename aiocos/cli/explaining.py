@@ -1,6 +1,6 @@
 """``credentials explain``: whose keys are used.
 
-In: what a chain of sources found. Out: rows to be shown, without a secret in them.
+In: a profile, and what a chain of sources found. Out: rows to be shown, without a secret in them.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from aiocos.cli.profiles import Profile
 from aiocos.credentials import Credentials
 from aiocos.identity import Finding
 
@@ -23,6 +24,22 @@ def rows(findings: Iterable[Finding]) -> Iterator[tuple[str, str, str]]:
         if finding.credentials is not None:
             detail = f"{detail}: {_described(finding.credentials)}"
         yield finding.source, finding.state, detail
+
+
+def profile_rows(profile: Profile) -> Iterator[tuple[str, str, str]]:
+    """Return which profile was read, if one was, and what it says of keys."""
+    if profile.name is None:
+        return
+    way = "it says nothing of keys"
+    if profile.tencent_profile:
+        way = f"keys of profile {profile.tencent_profile} of Tencent's tools"
+    elif profile.env_prefix:
+        way = f"keys from {profile.env_prefix}_SECRET_ID and its kin"
+    elif profile.secret_id:
+        way = f"keys of its own, {shortened(profile.secret_id)}"
+    first = "before the environment" if profile.is_chosen else "after the environment"
+    order = f", {first}" if profile.has_keys else ""
+    yield f"profile {profile.name}", "read", f"{profile.path}: {way}{order}"
 
 
 def is_found(findings: Iterable[Finding]) -> bool:

@@ -5,27 +5,39 @@ In: an exception. Out: text without line breaks or control characters, and a cod
 
 from __future__ import annotations
 
-import re
-from typing import Final
+import signal
+from typing import Any, Final
 
+from aiocos.cli.texts import shown
 from aiocos.errors import (
     UNKNOWN,
+    AccessDeniedError,
     CosException,
     CosServiceError,
     CredentialsError,
+    NotFoundError,
     ParameterError,
+    SignatureError,
 )
 
 FAILED: Final = 1
 USAGE: Final = 2
-INTERRUPTED: Final = 130
+DIFFERENT: Final = 3
 READER_GONE: Final = 141
 """128 + SIGPIPE, what ``cat`` itself would end in."""
 
-# Control characters, lone surrogates, and marks that turn the direction of a terminal's text.
-_UNPRINTABLE: Final = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
+EXIT_CODES: Final = """\
+Exit codes:
+
+- `0` done
+- `1` something failed
+- `2` the command line cannot be right, or there are no keys
+- `3` compared, and different
+- `130` interrupted by Ctrl-C
+- `141` the reader of stdout went away
+- `143` ended by SIGTERM
+"""
+"""All of them, as --help has them."""
 
 
 class CommandError(Exception):
@@ -40,16 +52,13 @@ class OutputClosedError(Exception):
     """Whoever read our output has stopped reading."""
 
 
-def shown(text: str) -> str:
-    """Return a name as it can be printed: one line that does nothing to a terminal."""
-    return _UNPRINTABLE.sub(_escaped, text)
+class InterruptedCommand(Exception):  # noqa: N818 - nothing went wrong
+    """A signal ended the command; ``advice`` says how to go on, if there is something to."""
 
-
-def _escaped(match: re.Match[str]) -> str:
-    character = match[0]
-    if "\udc80" <= character <= "\udcff":  # a byte of a file name that is not UTF-8
-        return f"\\x{ord(character) - 0xDC00:02x}"
-    return character.encode("unicode_escape", "backslashreplace").decode()
+    def __init__(self, advice: str = "", *, number: int = signal.SIGINT) -> None:
+        super().__init__(f"interrupted; {advice}" if advice else "interrupted")
+        self.advice = advice
+        self.number = number
 
 
 def describe(error: BaseException, about: str = "") -> str:
@@ -61,18 +70,55 @@ def describe(error: BaseException, about: str = "") -> str:
     elif isinstance(error, CosServiceError) and error.request_id == UNKNOWN:
         # What a long answer said of one key among many.
         text = f"{error.code}: {error.message}"
-    elif isinstance(error, CredentialsError) and error.is_missing:
-        text = f"{error} (--local DIR needs no account)"
-    elif isinstance(error, CosException | CommandError):
+    elif isinstance(error, CosException | CommandError | InterruptedCommand):
         text = str(error)
     else:
-        text = f"unexpected {type(error).__name__}: {error} (--debug shows where)"
+        text = f"unexpected {type(error).__name__}: {error}"
     return shown(" ".join(text.split()))
+
+
+def hint(error: BaseException) -> str | None:
+    """Return what to do next, where the cause does not say it already."""
+    error = _single(error)
+    if isinstance(error, CredentialsError) and error.is_missing:
+        return "--local DIR needs no account"
+    if isinstance(error, AccessDeniedError) and not isinstance(error, SignatureError):
+        return "aiocos credentials explain says whose keys these are"
+    if isinstance(error, NotFoundError) and error.code == "NoSuchBucket":
+        return "aiocos ls lists the buckets of the account"
+    if isinstance(error, CosException | CommandError | InterruptedCommand | OSError):
+        return None
+    return "--debug shows where"
+
+
+def told(error: BaseException) -> str:
+    """Return cause and hint in one line."""
+    advice = hint(error)
+    return f"{describe(error)} ({advice})" if advice else describe(error)
+
+
+def facts(error: BaseException, about: str = "") -> dict[str, Any]:
+    """Return what a program is told of a failure, and what it is about."""
+    error = _single(error)
+    service = error if isinstance(error, CosServiceError) else None
+    return {
+        "error": {
+            "type": type(error).__name__,
+            "message": describe(error, about),
+            "about": about or None,
+            "code": service.code if service else None,
+            "status": service.status if service else None,
+            "request_id": service.request_id if service else None,
+            "hint": hint(error),
+        }
+    }
 
 
 def exit_code(error: BaseException) -> int:
     """Return the code that a failure of the whole command ends in."""
     error = _single(error)
+    if isinstance(error, InterruptedCommand):
+        return 128 + error.number
     if isinstance(error, UsageError) or (isinstance(error, CredentialsError) and error.is_missing):
         return USAGE
     if isinstance(error, ParameterError) and not isinstance(error.__cause__, OSError):

@@ -13,6 +13,8 @@ from aiocos.cli.failing import UsageError
 from aiocos.encoding.urls import bucket_name
 
 SCHEME: Final = "cos://"
+STDIO: Final = "\0"
+"""stdin or stdout; no word of a command line can hold this character."""
 
 
 @dataclass(frozen=True, slots=True)

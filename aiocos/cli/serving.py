@@ -13,16 +13,16 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from aiocos.cli import drawing
 from aiocos.cli.failing import CommandError, UsageError
 
 if TYPE_CHECKING:
+    from aiocos.cli.output import Output
     from aiocos.emulator import CosEmulator
 
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9-]*-[0-9]+")
 
 
-async def serve(port: int, data: Path | None, bucket: str) -> None:
+async def serve(port: int, data: Path | None, bucket: str, out: Output) -> None:
     """Run the server until the process is asked to end."""
     from aiocos.emulator import CosEmulator  # noqa: PLC0415 - aiohttp; help does without
 
@@ -34,19 +34,35 @@ async def serve(port: int, data: Path | None, bucket: str) -> None:
         loop.add_signal_handler(number, ended.set)
     try:
         async with CosEmulator(data, port=port, buckets=(bucket,)) as server:
-            drawing.announce(server, bucket, exports(server))
+            await announce(server, bucket, out)
             await ended.wait()
     except RuntimeError as error:
         raise CommandError(str(error)) from error
 
 
+async def announce(server: CosEmulator, bucket: str, out: Output) -> None:
+    """Say how to reach the local server."""
+    await out.record(
+        {"url": server.url, "bucket": bucket, "environment": variables(server)},
+        f"COS emulator at {server.url}, bucket {bucket}, until Ctrl-C.",
+        f"In another shell:\n\n{exports(server)}\n\naiocos ls cos://{bucket}\n",
+        "In Python, with the two secrets of above:\n",
+        f'aiocos.CosConfig(Endpoint="{server.endpoint}", Scheme="http", SecretId=..., ...)',
+    )
+
+
 def exports(server: CosEmulator) -> str:
     """Return the lines that make a shell's commands use this server."""
-    variables = {
+    pairs = variables(server).items()
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in pairs)
+
+
+def variables(server: CosEmulator) -> dict[str, str]:
+    """Return what the environment of those commands is."""
+    return {
         "COS_ENDPOINT": server.url,
         "COS_REGION": server.region,
         "COS_SECRET_ID": server.secret_id,
         "COS_SECRET_KEY": server.secret_key,
         "COS_TOKEN": "",
     }
-    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())

@@ -2,8 +2,7 @@
 
 In: the options every verb has, and the environment. Out: a ``CosConfig``, and a client.
 Secrets are no options, because other users' process lists would show them: they come from
-COS_SECRET_ID and its kin, then TENCENTCLOUD_SECRET_ID and its kin, then the other places
-of ``default_credentials``.
+COS_SECRET_ID and its kin, a profile, or the places of ``default_credentials``.
 """
 
 from __future__ import annotations
@@ -16,23 +15,52 @@ from urllib.parse import urlsplit
 
 from cyclopts import Parameter
 
+from aiocos.cli import profiles
 from aiocos.cli.failing import UsageError
+from aiocos.cli.profiles import Profile
 from aiocos.config import CosConfig, is_loopback
 
 if TYPE_CHECKING:
+    from aiocos.cli.options import Speed
     from aiocos.client import CosS3Client
     from aiocos.identity import CredentialChain
 
 _DEFAULT_REGION: Final = "ap-guangzhou"
+_OTHER_CALLS: Final = 16
+"""Connections for what moves no bytes, beside those of transfers."""
+
+
+Flag = Annotated[bool, Parameter(negative="", show_default=False)]
+
+
+@Parameter(name="*", group="Output")
+@dataclass(frozen=True)
+class Showing:
+    """Options of every verb: what it shows."""
+
+    json: Annotated[bool, Parameter(negative="", show_default=False, group="Output")] = False
+    """Give JSON Lines to a program: see aiocos/cli/json.md."""
+
+    quiet: Annotated[
+        bool,
+        Parameter(name=("--quiet", "-q"), negative="", show_default=False, group="Output"),
+    ] = False
+    """Show no progress and no notes; failures are told."""
+
+    debug: Annotated[bool, Parameter(negative="", show_default=False, group="Output")] = False
+    """Show where an error came from."""
 
 
 @Parameter(name="*", group="Connection")
 @dataclass(frozen=True)
-class Connection:
+class Connection(Showing):
     """Options of every verb that talks to COS."""
 
     local: Path | None = None
     """Use a COS server inside this process, over this directory. No account is needed."""
+
+    profile: str | None = None
+    """Name of a profile in ~/.config/aiocos/config.toml; else COS_PROFILE."""
 
     region: str | None = None
     """Region of the bucket, such as ap-guangzhou; else COS_REGION."""
@@ -40,55 +68,94 @@ class Connection:
     endpoint: str | None = None
     """Host that serves COS, with an optional http:// and :port; else COS_ENDPOINT."""
 
-    debug: Annotated[bool, Parameter(negative="", show_default=False)] = False
-    """Show where an error came from."""
+
+@Parameter(name="*", group="Connection")
+@dataclass(frozen=True)
+class Changing(Connection):
+    """Options of every verb that changes something."""
+
+    dry_run: Annotated[bool, Parameter(negative="", show_default=False, group="Output")] = False
+    """Say what would be done, and change nothing. What has to be read is read."""
 
 
+@Parameter(name="*", group="Output")
+@dataclass(frozen=True)
+class Tidying(Showing):
+    """Options of every verb that changes something on this machine alone."""
+
+    dry_run: Annotated[bool, Parameter(negative="", show_default=False, group="Output")] = False
+    """Say what would be done, and change nothing."""
+
+
+SHOWN: Final = Showing()
+TIDYING: Final = Tidying()
 ANYWHERE: Final = Connection()
+CHANGED: Final = Changing()
 
 
 def make_client(
-    connection: Connection, environ: Mapping[str, str], *, needs_region: bool = True
+    connection: Connection,
+    environ: Mapping[str, str],
+    *,
+    needs_region: bool = True,
+    speed: Speed | None = None,
 ) -> CosS3Client:
-    """Return a client, to be entered."""
+    """Return a client, to be entered, whose transfers together go at that speed."""
     # aiohttp takes longer to import than everything else here: help does without.
     from aiocos.client import CosS3Client  # noqa: PLC0415
+    from aiocos.transfer.manager import TransferConfig  # noqa: PLC0415
 
-    return CosS3Client(configure(connection, environ, needs_region=needs_region))
+    config = configure(connection, environ, needs_region=needs_region)
+    if speed is None:
+        return CosS3Client(config)
+    requests = max(speed.workers, TransferConfig().requests)
+    config = config.replace(PoolMaxSize=requests + _OTHER_CALLS)
+    transfers = TransferConfig(requests=requests, bytes_per_s=speed.bytes_per_s)
+    return CosS3Client(config, transfers=transfers)
+
+
+def profile_of(connection: Connection, environ: Mapping[str, str]) -> Profile:
+    """Return the profile that counts: none over a directory."""
+    if connection.local is not None:
+        return Profile()
+    return profiles.find(connection.profile, environ)
 
 
 def configure(
     connection: Connection, environ: Mapping[str, str], *, needs_region: bool = True
 ) -> CosConfig:
-    """Return the configuration that options and environment amount to.
+    """Return the configuration that options, environment and profile amount to.
 
-    Options win over the environment, and ``--local`` over all of it. Without
+    ``--local`` wins over all of it; what else wins, ``profiles`` tells. Without
     ``needs_region``, where buckets are listed, none need be given.
 
     Raises:
         UsageError: something is missing or contradicts something else.
     """
     if connection.local is not None:
-        if connection.endpoint or connection.region:
-            raise UsageError("--local is a server of its own: leave out --endpoint and --region")
+        if connection.endpoint or connection.region or connection.profile:
+            raise UsageError(
+                "--local is a server of its own: leave out --endpoint, --region and --profile"
+            )
         return CosConfig.local(connection.local)
-    region = connection.region or environ.get("COS_REGION") or None
-    endpoint = connection.endpoint or environ.get("COS_ENDPOINT") or None
+    profile = profile_of(connection, environ)
+    region = profile.over("region", connection.region, environ.get("COS_REGION"))
+    endpoint = profile.over("endpoint", connection.endpoint, environ.get("COS_ENDPOINT"))
     if not (region or endpoint or not needs_region):
         raise UsageError(
             "no region: give --region or set COS_REGION, or use --local DIR, which needs no account"
         )
-    given: dict[str, Any] = {"CredentialInstance": credentials(environ)}
+    given: dict[str, Any] = {"CredentialInstance": credentials(profile, environ)}
     given |= _place(endpoint, region) if endpoint else {"Region": region or _DEFAULT_REGION}
     return CosConfig(**given)
 
 
-def credentials(environ: Mapping[str, str]) -> CredentialChain:
-    """Return the places where the keys may be: COS_SECRET_ID before all others."""
+def credentials(profile: Profile, environ: Mapping[str, str]) -> CredentialChain:
+    """Return the places where the keys may be."""
     # It brings aiohttp: help does without.
-    from aiocos.identity import default_credentials  # noqa: PLC0415
+    from aiocos.cli.keys import chain_of  # noqa: PLC0415
 
-    return default_credentials(environ, first="COS")
+    return chain_of(environ, profile)
 
 
 def _place(endpoint: str, region: str | None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from aiocos.operations.spec import Header, MetadataHeaders, Query, Range
 StorageClassName = Literal[
     "STANDARD",
     "STANDARD_IA",
+    "ONEZONE_STANDARD_IA",
     "INTELLIGENT_TIERING",
     "COLD",
     "ARCHIVE",

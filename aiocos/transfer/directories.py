@@ -43,7 +43,7 @@ from aiocos.transfer.seen import Seen
 from aiocos.transfer.upload import part_bytes
 
 Names = Literal["here", "posix", "macos", "windows"]
-_RULES: Final = {"posix": POSIX, "macos": MACOS, "windows": WINDOWS}
+RULES: Final = {"posix": POSIX, "macos": MACOS, "windows": WINDOWS}
 
 
 class UploadDirOptions(
@@ -151,13 +151,13 @@ class DirectoryOperations(TransferOperations):
         prefix = folder(Prefix)
         _one_of(Unsafe, "Unsafe", ("error", "encode", "skip"))
         _one_of(Collisions, "Collisions", ("error", "skip", "rename"))
-        _one_of(Names, "Names", ("here", *_RULES))
+        _one_of(Names, "Names", ("here", *RULES))
         work = await self._work(
             GET_OBJECT, DownloadDirOptions, Bucket, options, MAXThread, PartSize, progress_callback
         )
         target = Path(LocalDir)
         found = Destinations(prefix, unsafe=Unsafe, collisions=Collisions)
-        await trees.look_up(work, prefix, found, lambda: _RULES.get(Names) or rules_of(target))
+        await trees.look_up(work, prefix, found, lambda: RULES.get(Names) or rules_of(target))
         await work.carry_out(trees.downloads(work, found, target), workers=MAXThread)
         return work.report.result("download_dir")
 

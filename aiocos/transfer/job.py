@@ -126,6 +126,8 @@ class Job(ABC, Generic[R]):
         self.journal: Journal | None = None
         self.is_given_up = False
         """Whether there is nothing left that the journal could help to go on with."""
+        self.can_go_on = False
+        """Whether it failed, and left a journal for the next attempt."""
 
     def _new_crew(self) -> Crew[Any]:
         return Crew(self._wanted, lambda: self.progress.consumed, _FAILING)
@@ -255,6 +257,7 @@ class Job(ABC, Generic[R]):
                     if isinstance(error, _VERDICTS):
                         error.add_note(f"the journal is {path}")
                     await journal.close()
+                    self.can_go_on = True
             except (OSError, RuntimeError) as failure:  # the latter of a client that was closed
                 error.add_note(f"and of the journal {path}: {failure}")
             raise

@@ -38,7 +38,7 @@ WhenLocked = Literal["wait", "fail"]
 
 _CHECK: Final = re.compile(rb',"check":"([0-9a-f]{16})"\}')
 _CHECK_LENGTH: Final = len(b',"check":"0123456789abcdef"}')
-_MAX_BYTES: Final = 16 * 1024 * 1024
+MAX_BYTES: Final = 16 * 1024 * 1024
 _FSYNC_EVERY_S: Final = 0.25
 _LOOK_AGAIN_S: Final = 0.1
 _log: Final = logging.getLogger("aiocos")
@@ -178,8 +178,8 @@ class Journal:
         if size == 0:
             return
         try:
-            content = os.pread(self._file, min(size, _MAX_BYTES + 1), 0)
-            lines, whole_bytes = _read(content)
+            content = os.pread(self._file, min(size, MAX_BYTES + 1), 0)
+            lines, whole_bytes = read_lines(content)
         except ValueError as error:
             self._set_aside(str(error), kept=True)
             return
@@ -194,7 +194,7 @@ class Journal:
             files.discard(self._aside)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             with open(os.open(self._aside, flags, 0o600), "wb") as copy:
-                copy.write(os.pread(self._file, _MAX_BYTES, 0))
+                copy.write(os.pread(self._file, MAX_BYTES, 0))
         os.ftruncate(self._file, 0)
 
     @property
@@ -212,13 +212,13 @@ def _line(fact: Facts) -> bytes:
     return b'%b,"check":"%016x"}\n' % (text[:-1], crc64(text))
 
 
-def _read(content: bytes) -> tuple[list[Facts], int]:
+def read_lines(content: bytes) -> tuple[list[Facts], int]:
     """Return the lines, and how many bytes of them are whole.
 
     Raises:
         ValueError: it is not a journal of this version.
     """
-    if len(content) > _MAX_BYTES:
+    if len(content) > MAX_BYTES:
         raise ValueError("too large")
     lines: list[Facts] = []
     whole_bytes = 0

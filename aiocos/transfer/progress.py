@@ -65,6 +65,8 @@ class Progress:
             raise ParameterError("progress_callback must be callable, with (consumed, total)")
         self.consumed = 0
         self.total = 0
+        self.kept = 0
+        """Bytes of parts that a journal knows of: the next attempt need not move them."""
         self._callback = callback
         self._listeners: list[Listener] = []
         self._lock = threading.Lock()
@@ -87,6 +89,10 @@ class Progress:
         verified: str | None = None,
     ) -> None:
         """Let the listeners know."""
+        if kind in {"started", "resumed"}:
+            self.kept = self.consumed
+        elif kind == "part":
+            self.kept += size
         if self._listeners:
             event = TransferEvent(
                 kind, self.consumed, self.total, part, size, cause, delay_s, verified

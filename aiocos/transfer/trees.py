@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -71,6 +72,8 @@ class Work:
     part_size: int | None = None
     names: Callable[[str], str] = str
     """What a failure calls a key."""
+    watched: Callable[[Job[Any]], AbstractContextManager[object]] = nullcontext
+    """Is entered while a file moves, for whoever shows it."""
 
     @classmethod
     def of(
@@ -96,12 +99,14 @@ class Work:
                 # What grew or was replaced has other bytes than were foreseen.
                 self.progress.total = self.progress.consumed
 
-    async def transfer(self, job: Job[Any], foreseen: int | None = None) -> None:
-        """Move one file within the limits of the whole operation."""
+    async def transfer(self, job: Job[Any], foreseen: int | None = None) -> Any:
+        """Move one file within the limits of the whole operation, and return its result."""
         job.share = self.share
         job.progress = FileProgress(self.progress, foreseen)
-        await job.run()
+        with self.watched(job):
+            result = await job.run()
         self.report.count(job.progress.total)
+        return result
 
     @property
     def in_one_bytes(self) -> int:
@@ -146,7 +151,7 @@ async def size_of(work: Work, directory: str | os.PathLike[str], *, follow_symli
     return total
 
 
-async def upload_one(work: Work, path: str, key: str, *, follows_links: bool = True) -> None:
+async def upload_one(work: Work, path: str, key: str, *, follows_links: bool = True) -> Any:
     """Upload one file, which a link may have replaced since it was found."""
     job = FileUpload(
         work.client,
@@ -161,22 +166,28 @@ async def upload_one(work: Work, path: str, key: str, *, follows_links: bool = T
         options=work.options,
         follows_links=follows_links,
     )
-    await work.transfer(job)
+    return await work.transfer(job)
 
 
 # -- down ----------------------------------------------------------------------
 
 
 async def look_up(
-    work: Work, prefix: str, found: Destinations, rules: Callable[[], NameRules]
+    work: Work,
+    prefix: str,
+    found: Destinations,
+    rules: Callable[[], NameRules],
+    takes: Callable[[str], bool] = bool,
 ) -> None:
     """List everything below a prefix, and find out which keys ask for the same place.
 
-    ``rules`` may block; it is asked when there is something to download.
+    ``rules`` may block; it is asked when there is something to download. ``takes`` says of a
+    key whether it takes part.
     """
     async with closing(work.client.iter_objects(work.bucket, Prefix=prefix)) as listing:
         async for item in listing:
-            found.add(Remote(item["Key"], _size(item["Size"]), item["ETag"]))
+            if takes(item["Key"]):
+                found.add(Remote(item["Key"], _size(item["Size"]), item["ETag"]))
     if found.count:
         executor = (await work.client._ready()).executor
         settling = asyncio.get_running_loop().run_in_executor(
@@ -198,20 +209,20 @@ async def downloads(work: Work, found: Destinations, target: Path) -> AsyncItera
             work.report.left_out(name, result.reason)
 
 
-async def download_one(work: Work, landing: Landing, target: Path) -> None:
+async def download_one(work: Work, landing: Landing, target: Path) -> Any:
     """Bring one object to its place, through no symbolic link."""
     if landing.is_directory:
         with directory_inside(target, landing.parts):
-            return
+            return None
     shown = target.joinpath(*landing.parts)
     try:
         with directory_inside(target, landing.parts[:-1]) as directory:
             place = directory / landing.parts[-1]
             if _is_small(work, landing.remote):
                 await _download_small(work, landing.remote, place)
-            else:
-                job = _ListedDownload(work, landing.remote, place, shown)
-                await work.transfer(job, landing.remote.size)
+                return None
+            job = _ListedDownload(work, landing.remote, place, shown)
+            return await work.transfer(job, landing.remote.size)
     except (OSError, CosClientError) as error:
         cause = error.__cause__ if type(error) is CosClientError else error
         if not isinstance(cause, OSError) or cause.filename == str(shown):

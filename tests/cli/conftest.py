@@ -14,10 +14,11 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
+from aiocos import CosConfig, CosS3Client
 from aiocos.cli import main
 from aiocos.cli.serving import exports
 from aiocos.emulator import CosEmulator
@@ -68,6 +69,38 @@ class Server:
         content: bytes = self.run(self.emulator.read(bucket, key))
         return content
 
+    def archive(self, bucket: str, key: str) -> None:
+        """Store an object that has to be restored before it can be read."""
+
+        async def put(client: CosS3Client) -> None:
+            await client.put_object(bucket, b"cold", key, StorageClass="ARCHIVE")
+
+        self.call(put)
+
+    def begin_upload(self, bucket: str, key: str, *, days_ago: float = 0) -> str:
+        """Begin an upload, send a part of it, and leave it."""
+
+        async def begin(client: CosS3Client) -> str:
+            upload = (await client.create_multipart_upload(bucket, key))["UploadId"]
+            await client.upload_part(bucket, key, b"part", 1, upload)
+            return upload
+
+        self.emulator.clock.advance(days=-days_ago)
+        try:
+            upload: str = self.call(begin)
+        finally:
+            self.emulator.clock.advance(days=days_ago)
+        return upload
+
+    def call(self, work: Callable[[CosS3Client], Coroutine[Any, Any, Any]]) -> Any:
+        """Let a client do something, in the server's thread."""
+
+        async def called() -> Any:
+            async with CosS3Client(CosConfig(**self.emulator.settings())) as client:
+                return await work(client)
+
+        return self.run(called())
+
     def environment(self) -> dict[str, str]:
         """The variables that the emulator's export block sets."""
         pairs = (line.split(" ", 1)[1].split("=", 1) for line in self.exports.splitlines())
@@ -107,12 +140,16 @@ def bucket(server: Server) -> str:
 
 
 @pytest.fixture
-def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """Hide what the machine's own environment says about COS."""
     for name in os.environ:
         if name.startswith(("COS_", "TENCENTCLOUD_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("PYTHONASYNCIODEBUG", "1")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+    monkeypatch.setenv("XDG_CONFIG_HOME", os.path.join(os.devnull, "no-profiles"))
 
 
 Shell = Callable[..., Outcome]
@@ -146,11 +183,13 @@ def start(no_environment: None, server: Server) -> Iterator[Callable[..., subpro
     """Start ``aiocos`` as a process of its own."""
     started: list[subprocess.Popen[str]] = []
 
-    def run(*words: object, **variables: str) -> subprocess.Popen[str]:
+    def run(
+        *words: object, stdin: IO[bytes] | int = subprocess.DEVNULL, **variables: str
+    ) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, "-W", "error", "-m", "aiocos", *map(str, words)],
             env={**os.environ, "PYTHONASYNCIODEBUG": "", **server.environment(), **variables},
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

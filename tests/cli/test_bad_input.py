@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.failing_os import FailingOS
+
 CANARIES = {
     "COS_SECRET_ID": "canary-id-51f0",
     "COS_SECRET_KEY": "canary-key-8d1b",
@@ -30,6 +32,27 @@ WRONG_WORDS = [
     ["cat", "cos://bucket-1250000000"],
     ["rm", "cos://bucket-1250000000"],
     ["rm", "some/path"],
+    ["rm", "-r", "cos://bucket-1250000000"],
+    ["rm", "-r", "cos://bucket-1250000000/", "--versions"],
+    ["rm", "-r", "cos://bucket-1250000000/a", "--version-id", "x"],
+    ["cat", "cos://bucket-1250000000/a", "--range", "a-b"],
+    ["cp", "-", "cos://bucket-1250000000/a/"],
+    ["cp", "-r", "-", "cos://bucket-1250000000/a"],
+    ["cp", "-r", "cos://bucket-1250000000/a", "-"],
+    ["cp", "cos://bucket-1250000000/a", "x", "--storage-class", "COLD"],
+    ["cp", "a", "cos://bucket-1250000000", "--storage-class", "GOLD"],
+    ["cp", "a", "cos://bucket-1250000000", "--metadata", "no-value"],
+    ["cp", "a", "cos://bucket-1250000000", "--bandwidth", "fast"],
+    ["cp", "a", "cos://bucket-1250000000", "--part-size", "0"],
+    ["cp", "-r", ".", "cos://bucket-1250000000", "--exclude", "[a"],
+    ["cp", "a", "cos://bucket-1250000000", "--exclude", "b"],
+    ["mv", "-", "cos://bucket-1250000000/a"],
+    ["mv", "cos://bucket-1250000000/a", "cos://bucket-1250000000/a"],
+    ["mv", "cos://bucket-1250000000/a", "cos://bucket-1250000000/b", "--metadata", "a=b"],
+    ["du", "somewhere"],
+    ["du", "cos://bucket-1250000000", "--depth", "-1"],
+    ["hash", "cos://bucket-1250000000"],
+    ["hash", "."],
     ["mb", "cos://bucket-1250000000/key"],
     ["presign", "cos://bucket-1250000000/key", "--expires", "0"],
     ["presign", "cos://bucket-1250000000/key", "--method", "BREW"],
@@ -95,7 +118,7 @@ def test_what_is_not_there(shell, bucket, tmp_path):
         ["cp", __file__, "cos://nowhere-1250000000"],
         ["cp", "-r", tmp_path / "nothing", f"cos://{bucket}"],
         ["cp", f"cos://{bucket}/nothing", f"cos://{bucket}/x"],
-        ["rm", "-r", "cos://nowhere-1250000000"],
+        ["rm", "-r", "cos://nowhere-1250000000", "--yes"],
     ):
         assert_one_line(shell(*words), 1)
     assert list(tmp_path.iterdir()) == []
@@ -145,6 +168,24 @@ def test_directory_that_cannot_be_written(shell, server, bucket):
     assert_one_line(shell("cp", "-r", f"cos://{bucket}", "/sys/kernel/x"), 1)
 
 
+@pytest.mark.parametrize("verb", ["cp", "mv"])
+def test_disk_that_is_full(shell, server, bucket, tmp_path, verb):
+    """A download that finds no room is one line, leaves no file, and the object stays."""
+    server.put(bucket, a=b"x" * 1000)
+    target = tmp_path / "target"
+    target.mkdir()
+
+    for words in (["a", target / "a"], ["-r", "", target]):
+        *flags, key, place = words
+        with FailingOS(target, nth=2, fault="ENOSPC", lasting=True) as full:
+            outcome = shell(verb, *flags, f"cos://{bucket}/{key}", place)
+        assert full.fired
+        assert_one_line(outcome, 1)
+        assert "No space left" in outcome.err
+    assert server.read(bucket, "a") == b"x" * 1000
+    assert not (target / "a").exists()
+
+
 def test_local_directory_that_cannot_be_used(bare_shell, tmp_path):
     """--local over a file is one line."""
     (tmp_path / "file").touch()
@@ -163,7 +204,7 @@ def test_wrong_key(shell, monkeypatch):
     assert CANARIES["COS_SECRET_KEY"] not in outcome.err
 
 
-@pytest.mark.parametrize("debug", [[], ["--debug"]])
+@pytest.mark.parametrize("debug", [[], ["--debug"], ["--json"]])
 def test_secrets_are_never_shown(shell, bucket, monkeypatch, tmp_path, debug):
     """Neither key nor token gets into any message, with --debug neither."""
     for name, value in CANARIES.items():

@@ -7,12 +7,13 @@ import sys
 
 import pytest
 
-VERBS = ["ls", "cp", "rm", "stat", "cat", "presign", "mb", "emulator"]
+VERBS = ["ls", "cp", "mv", "rm", "du", "hash", "stat", "cat", "presign", "mb", "emulator"]
+VERBS += ["rb", "restore", "select", "doctor", "completion", "uploads", "journal", "credentials"]
 _LIST_HEAVY_MODULES = """
 import sys
 from aiocos.cli import main
 code = main(sys.argv[1:])
-heavy = {"aiohttp", "lxml", "cryptography"}
+heavy = {"aiohttp", "lxml", "cryptography", "rich.progress", "uvloop", "sqlite3"}
 print(*sorted(heavy & sys.modules.keys()), file=sys.stderr)
 sys.exit(code)
 """

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from aiocos.cli.settings import Connection, configure
+from aiocos.cli.options import Speed
+from aiocos.cli.settings import Connection, configure, make_client
 
 KEYS = {"COS_SECRET_ID": "id", "COS_SECRET_KEY": "key"}
 
@@ -46,6 +47,16 @@ def test_families_of_variables_are_not_mixed():
 
     assert keys({**tencent, **KEYS}) == ("id", "key", None)
     assert keys(tencent) == tuple(tencent.values())
+
+
+def test_many_at_once_have_connections():
+    """As many requests as --concurrency says find connections, and other calls find some too."""
+    here = Connection(region="ap-guangzhou")
+
+    client = make_client(here, KEYS, speed=Speed(concurrency=200))
+
+    assert client.transfers.config.requests == 200
+    assert client.config.PoolMaxSize > 200
 
 
 def test_listing_buckets_needs_no_region():

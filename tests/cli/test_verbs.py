@@ -98,7 +98,7 @@ def test_rm_reports_each_key_that_stays(shell, healthy, bucket):
     body = f"<DeleteResult>{refusals}</DeleteResult>"
     healthy.emulator.fail("DeleteObjects", status=200, body=body)
 
-    outcome = shell("rm", "-r", f"cos://{bucket}")
+    outcome = shell("rm", "-r", f"cos://{bucket}", "--yes")
 
     assert outcome.code == 1
     assert f"aiocos: cos://{bucket}/a: AccessDenied: no" in outcome.complaints

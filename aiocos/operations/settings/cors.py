@@ -14,7 +14,7 @@ from aiocos.operations.spec import Operation
 
 class _RequiredOfCORSRule(TypedDict):
     AllowedOrigin: Many[str]
-    AllowedMethod: Many[str]
+    AllowedMethod: Many[Literal["GET", "HEAD", "PUT", "POST", "DELETE"]]
 
 
 class CORSRule(_RequiredOfCORSRule, total=False):

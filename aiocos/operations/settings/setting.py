@@ -53,6 +53,8 @@ class Setting(Generic[R]):
     """The headers that describe the document, as the sync SDK sends them."""
     absent: str = ""
     """The code with which COS says that it is not set."""
+    refuse: Callable[[Any], None] | None = None
+    """Refuses what the TypedDict permits and COS does not."""
 
     @cached_property
     def put(self) -> Operation[None]:
@@ -90,7 +92,10 @@ class Setting(Generic[R]):
 
     def write(self, content: object, keyword: str) -> bytes:
         """Return the document of a dict, in the dict's order, or refuse it."""
-        return xml.document(self.root, shape_of(self.content).check(content, keyword))
+        checked = shape_of(self.content).check(content, keyword)
+        if self.refuse is not None:
+            self.refuse(checked)
+        return xml.document(self.root, checked)
 
     def headers(self, content: bytes) -> dict[str, str]:
         """Return the headers that describe a document."""

@@ -38,6 +38,7 @@ Flag: TypeAlias = bool | str
 
 _XSI_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 _LISTS = frozenset({list, Sequence})
+_NUMBER = get_args(Number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,8 @@ class Field:
         if self.values and text not in self.values:
             allowed = ", ".join(sorted(self.values))
             raise ParameterError(f"{where} is {text!r}, and must be one of: {allowed}")
+        if self.types == _NUMBER and not (text.isascii() and text.isdigit()):
+            raise ParameterError(f"{where} is {text!r}, and must be a whole number, 0 or more")
         if not xml.can_carry(text):  # not shown: it may be a private key
             raise ParameterError(f"{where} holds a character that XML cannot carry")
 

@@ -1,7 +1,10 @@
 """Tags of buckets and objects."""
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Final, NotRequired, TypedDict, Unpack
 
+from aiocos.errors import ParameterError
 from aiocos.operations.options import RequestHeaders, VersionOption
 from aiocos.operations.settings.setting import Setting, SettingOperations
 from aiocos.operations.settings.shapes import Many
@@ -39,6 +42,16 @@ class GetTaggingResult(TypedDict):
     Owner: NotRequired[str | None]
 
 
+MAX_OF_OBJECT: Final = 10
+MAX_OF_BUCKET: Final = 50
+
+
+def _refuse_more(most: int, tagging: Tagging) -> None:
+    tags = tagging["TagSet"].get("Tag", [])
+    if not isinstance(tags, Mapping) and len(tags) > most:
+        raise ParameterError(f"Tagging has {len(tags)} tags, and COS keeps at most {most}")
+
+
 class ObjectTaggingOptions(RequestHeaders, VersionOption, total=False):
     """Optional keywords of the calls about an object's tags."""
 
@@ -50,6 +63,7 @@ BUCKET_TAGGING: Final[Setting[GetTaggingResult]] = Setting(
     content=Tagging,
     result=GetTaggingResult,
     absent="NoSuchTagSet",
+    refuse=partial(_refuse_more, MAX_OF_BUCKET),
 )
 OBJECT_TAGGING: Final[Setting[GetTaggingResult]] = Setting(
     name="ObjectTagging",
@@ -61,6 +75,7 @@ OBJECT_TAGGING: Final[Setting[GetTaggingResult]] = Setting(
     options=ObjectTaggingOptions,
     sends=(),
     absent="NoSuchTagSet",
+    refuse=partial(_refuse_more, MAX_OF_OBJECT),
 )
 
 
