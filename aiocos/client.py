@@ -22,6 +22,7 @@ from aiocos.session import Session
 from aiocos.transfer.directories import DirectoryOperations
 from aiocos.transfer.housekeeping import HousekeepingOperations
 from aiocos.transfer.manager import TransferConfig, TransferManager
+from aiocos.watching import Observer
 
 if TYPE_CHECKING:
     from aiocos.emulator import CosEmulator
@@ -39,7 +40,8 @@ class CosS3Client(
     ``async with CosS3Client(config) as client``, or make one and ``await aclose()`` it:
     connections are opened by the first request. ``retry`` is a RetryPolicy, or, as in the
     sync SDK, the number of retries. ``transfers`` says how large and how many the parts of
-    transfers are; clients that are given one TransferManager share its limits.
+    transfers are; clients that are given one TransferManager share its limits. ``telemetry``,
+    an ``aiocos.telemetry.Telemetry``, makes OpenTelemetry spans and metrics of the client's work.
 
     Raises, from every method:
         ParameterError: an argument cannot be right; nothing was sent.
@@ -54,6 +56,7 @@ class CosS3Client(
         retry: int | RetryPolicy | None = None,
         *,
         transfers: TransferConfig | TransferManager | None = None,
+        telemetry: Observer | None = None,
     ) -> None:
         if not isinstance(config, CosConfig):
             raise ParameterError(f"config must be a CosConfig, not {type(config).__name__}")
@@ -63,13 +66,15 @@ class CosS3Client(
             raise ParameterError("retry must be a number of retries, or a RetryPolicy")
         if not isinstance(transfers, TransferConfig | TransferManager | None):
             raise ParameterError("transfers must be a TransferConfig, or a TransferManager")
+        if not isinstance(telemetry, Observer | None):
+            raise ParameterError("telemetry must be an aiocos.telemetry.Telemetry")
         if not isinstance(transfers, TransferManager):
             transfers = TransferManager(transfers)
         self.transfers = transfers
         self._running = set()
         self._config = config
         self._policy = retry or RetryPolicy()
-        self._session = Session(config, self._policy)
+        self._session = Session(config, self._policy, observer=telemetry)
         self._local: CosEmulator | None = None
         self._starting = asyncio.Lock()
 
@@ -86,7 +91,9 @@ class CosS3Client(
             if self._local is None and self._config.local_dir is not None:
                 server = await _start_server(self._config.local_dir)
                 given = {**server.settings(), "Anonymous": None, "local_dir": None}
-                self._session = Session(self._config.replace(**given), self._policy)
+                observer = self._session.observer
+                config = self._config.replace(**given)
+                self._session = Session(config, self._policy, observer=observer)
                 self._local = server
         return self._session
 

@@ -61,6 +61,8 @@ class Request:
     """The most bytes of an answer that are read into memory."""
     patience: Patience | None = None
     """None: what the client's policy says."""
+    bucket: str | None = None
+    """As the caller named it; for those who look on."""
 
 
 @dataclass(slots=True)

@@ -13,13 +13,13 @@ import os
 import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Final, Generic, NoReturn, TypeVar
+from dataclasses import dataclass
+from typing import Generic, NoReturn, TypeVar
 
 from aiocos import retry
+from aiocos.call import Call
 from aiocos.config import CosConfig
-from aiocos.credentials import Credentials
-from aiocos.encoding.urls import Endpoints, Target, query_string, switched
+from aiocos.encoding.urls import Endpoints, query_string, switched
 from aiocos.errors import (
     UNKNOWN,
     AmbiguousResultError,
@@ -33,12 +33,12 @@ from aiocos.errors import (
 from aiocos.failures import read_failure
 from aiocos.offload import Threads
 from aiocos.outgoing import Upload
-from aiocos.pace import Wait
 from aiocos.request import Repeat, Request
 from aiocos.retry import Attempts, RetryBudget, RetryPolicy, Step, Trouble
 from aiocos.signer import Signer
 from aiocos.transport import Exchange, Transport
 from aiocos.units import MIB
+from aiocos.watching import Observer, log, place, plain, watched
 
 T = TypeVar("T")
 
@@ -53,9 +53,6 @@ def _count_fork() -> None:
 
 os.register_at_fork(after_in_child=_count_fork)
 
-_log: Final = logging.getLogger("aiocos")
-_log.addHandler(logging.NullHandler())
-
 
 @dataclass(frozen=True, slots=True)
 class Settled(Generic[T]):
@@ -67,31 +64,6 @@ class Settled(Generic[T]):
 Receive = Callable[[Exchange], Awaitable[T]]
 Reconcile = Callable[[CosException], Awaitable[Settled[T] | None]]
 """Looks whether a request in doubt was carried out; None: it was not."""
-
-
-@dataclass(slots=True)
-class _Call:
-    """One call of ``send``: what it is and how far it has got."""
-
-    request: Request
-    target: Target
-    now: float
-    """When the attempt began, by the loop's clock."""
-    deadline: float | None
-    """When no further attempt may begin, by the same clock."""
-    attempts: Attempts = field(default_factory=Attempts)
-    upload: Upload | None = None
-    skew_s: float = 0.0
-    """How far COS's clock was thought to be ahead when the last attempt was signed."""
-    credentials: Credentials | None = None
-    """What the last attempt signed with."""
-    refused: Credentials | None = None
-    """Credentials that COS took for expired."""
-    wants_new_connection: bool = False
-
-    @property
-    def can_replay(self) -> bool:
-        return self.upload is None or not self.upload.is_consumed
 
 
 class Session:
@@ -108,8 +80,10 @@ class Session:
         clock: Callable[[], float] = lambda: time.time(),  # noqa: PLW0108 - looked up each time
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         uniform: Callable[[float, float], float] = random.uniform,
+        observer: Observer | None = None,
     ) -> None:
         self.config = config
+        self.observer = observer
         self.endpoints = Endpoints(config)
         self.executor = Threads()
         self.retries = 0
@@ -184,7 +158,19 @@ class Session:
         allowed_s = self._policy.deadline if patience is None else patience.allowed_s
         if allowed_s is not None and request.is_slow:
             allowed_s = max(allowed_s, self.config.Timeouts.complete or 0.0)
-        call = _Call(request, request.target, now, None if allowed_s is None else now + allowed_s)
+        call = Call(request, request.target, now, None if allowed_s is None else now + allowed_s)
+        if self.observer is None:
+            return await self._until_settled(transport, call, receive, reconcile)
+        with self.observer.operation(call):
+            return await self._until_settled(transport, call, receive, reconcile)
+
+    async def _until_settled(
+        self,
+        transport: Transport,
+        call: Call,
+        receive: Receive[T],
+        reconcile: Reconcile[T] | None,
+    ) -> T:
         while True:
             call.attempts.made += 1
             try:
@@ -197,7 +183,12 @@ class Session:
                 self._budget.give_back(call.attempts.spent or self._policy.refund_success)
                 return result
 
-    async def _attempt(self, transport: Transport, call: _Call, receive: Receive[T]) -> T:
+    def _attempt(self, transport: Transport, call: Call, receive: Receive[T]) -> Awaitable[T]:
+        attempt = self._once(transport, call, receive)
+        is_watched = self.observer is not None or log.isEnabledFor(logging.DEBUG)
+        return watched(self.observer, call, attempt) if is_watched else attempt
+
+    async def _once(self, transport: Transport, call: Call, receive: Receive[T]) -> T:
         request = call.request
         call.skew_s = self.signer.skew_s
         signed = await self.signer.sign(
@@ -215,9 +206,10 @@ class Session:
             f"{request.raw_path}{query}",
             signed.headers,
             call.upload,
-            self._wait(call),
+            call.wait(self.config.Timeouts),
             new_connection=call.wants_new_connection,
         )
+        call.status, call.headers = exchange.status, exchange.headers
         try:
             if exchange.status >= 300:
                 reply = await exchange.reply(MIB)
@@ -227,28 +219,15 @@ class Session:
                     f"{request.operation}: HTTP {exchange.status} came before the whole body was "
                     f"sent ({call.upload.sent_bytes} bytes)"
                 )
-            result = await receive(exchange)
+            return await receive(exchange)
         except BaseException:
             exchange.close()
             raise
-        if _log.isEnabledFor(logging.DEBUG):
-            told = (request.operation, call.target.host, exchange.status, call.attempts.made)
-            _log.debug("%s %s: %d, attempt %d", *told)
-        return result
-
-    def _wait(self, call: _Call) -> Wait:
-        timeouts, request = self.config.Timeouts, call.request
-        head_s = timeouts.complete if request.is_slow else timeouts.response_header
-        if call.deadline is None:
-            return Wait(head_s, None, counts_rate=not request.is_slow)
-        left_s = max(0.001, call.deadline - call.now)
-        head_s = left_s if head_s is None else min(head_s, left_s)
-        return Wait(head_s, left_s, counts_rate=not request.is_slow)
 
     # -- failures ------------------------------------------------------------
 
     async def _after(
-        self, error: CosException, call: _Call, reconcile: Reconcile[T] | None
+        self, error: CosException, call: Call, reconcile: Reconcile[T] | None
     ) -> Settled[T] | None:
         """Make the next attempt possible and return None, or settle the call, or raise."""
         request, attempts = call.request, call.attempts
@@ -289,7 +268,7 @@ class Session:
                 f"carried out; look before you repeat it ({error})"
             ) from error
         else:
-            raise self._final(error, call)
+            raise call.final(error)
         return None
 
     async def before_resume(
@@ -311,7 +290,10 @@ class Session:
         attempts.made += 1
         attempts.spent += policy.cost
         self.retries += 1
-        _log.warning("%s: the body broke off (%s), resuming in %.2f s", operation, error, delay_s)
+        told = (operation, plain(error), delay_s)
+        log.warning("%s: the body broke off (%s), resuming in %.2f s", *told)
+        if self.observer is not None:
+            self.observer.repeating(operation, error, delay_s)
         await self._sleep(delay_s)
 
     def after_resume(self, attempts: Attempts | None) -> None:
@@ -321,7 +303,7 @@ class Session:
             attempts.spent = 0
 
     async def _reconcile(
-        self, error: CosException, call: _Call, trouble: Trouble, reconcile: Reconcile[T]
+        self, error: CosException, call: Call, trouble: Trouble, reconcile: Reconcile[T]
     ) -> Settled[T] | None:
         try:
             settled = await reconcile(error)
@@ -336,21 +318,20 @@ class Session:
             return settled
         may_repeat = trouble in {Trouble.UNKNOWN, Trouble.UNREADABLE} and call.can_replay
         if not may_repeat or call.attempts.counted >= self._policy.max_attempts:
-            raise self._final(error, call)
+            raise call.final(error)
         await self._repeat(error, call, trouble)
         return None
 
-    def _repair(self, error: CosException, call: _Call, why: str) -> None:
+    def _repair(self, error: CosException, call: Call, why: str) -> None:
         """Repeat at once, after a repair; the attempt is not counted."""
         if not call.can_replay:
-            raise self._final(error, call)
+            raise call.final(error)
         call.attempts.repaired += 1
-        _log.warning("%s: %s, repeating", call.request.operation, why)
-        if patience := call.request.patience:
-            patience.on_repeat(error, 0.0)
+        log.warning("%s %s: %s, repeating", call.request.operation, place(call.request), why)
+        self._tell_of_repeat(error, call, 0.0)
 
     async def _repeat(
-        self, error: CosException, call: _Call, trouble: Trouble, delay_s: float | None = None
+        self, error: CosException, call: Call, trouble: Trouble, delay_s: float | None = None
     ) -> None:
         attempts, policy = call.attempts, self._policy
         asked_s = error.failure.retry_after_s if isinstance(error, CosServiceError) else None
@@ -358,39 +339,36 @@ class Session:
             delay_s = retry.backoff(policy, trouble, attempts, asked_s, self._uniform)
         is_timeout = isinstance(error, TransportError) and error.timed_out
         cost = policy.cost_timeout if is_timeout else policy.cost
-        if delay_s is None or self._is_late(call, delay_s) or not self._budget.take(cost):
-            raise self._final(error, call)
+        if (
+            delay_s is None
+            or call.is_late(self.transport().time(), delay_s)
+            or not self._budget.take(cost)
+        ):
+            raise call.final(error)
         attempts.spent = cost
         attempts.in_doubt |= trouble in {Trouble.UNKNOWN, Trouble.UNREADABLE}
         call.wants_new_connection = isinstance(error, TransportError)
         self._switch_before_last(error, call)
         self.retries += 1
-        told = (call.request.operation, attempts.made, error, delay_s)
-        _log.warning("%s: attempt %d failed (%s), next in %.2f s", *told)
-        if patience := call.request.patience:
-            patience.on_repeat(error, delay_s)
+        told = (call.request.operation, place(call.request), attempts.made, plain(error), delay_s)
+        log.warning("%s %s: attempt %d failed (%s), next in %.2f s", *told)
+        self._tell_of_repeat(error, call, delay_s)
         await self._sleep(delay_s)
         call.now = self.transport().time()
 
-    def _final(self, error: CosException, call: _Call) -> CosException:
-        if call.attempts.made > 1:
-            error.add_note(f"aiocos made {call.attempts.made} attempts")
-        if not call.can_replay:
-            error.add_note(
-                "not repeated, because the body is a stream that cannot be read twice: give "
-                "bytes, a Path, a seekable file, or a callable that makes a new iterator"
-            )
-        return error
-
-    def _is_late(self, call: _Call, delay_s: float) -> bool:
-        return call.deadline is not None and self.transport().time() + delay_s > call.deadline
+    def _tell_of_repeat(self, error: CosException, call: Call, delay_s: float) -> None:
+        call.failure, call.delay_s = error, delay_s
+        if self.observer is not None:
+            self.observer.repeating(call.request.operation, error, delay_s)
+        if patience := call.request.patience:
+            patience.on_repeat(error, delay_s)
 
     def _seconds_ahead(self, error: CosException) -> float | None:
         if not isinstance(error, CosServiceError) or not error.failure.date:
             return None
         return self.signer.seconds_ahead(error.failure.date)
 
-    def _is_stale_connection(self, error: CosException, call: _Call) -> bool:
+    def _is_stale_connection(self, error: CosException, call: Call) -> bool:
         """Whether the server had hung up on a pooled connection before it saw the request."""
         return (
             isinstance(error, TransportError)
@@ -399,19 +377,19 @@ class Session:
             and call.request.repeat is Repeat.SAFE
         )
 
-    def _switched_at_once(self, error: CosException, call: _Call) -> bool:
+    def _switched_at_once(self, error: CosException, call: Call) -> bool:
         """Move to the other domain where a redirect came that no COS server sent."""
         is_due = isinstance(error, RedirectError) and error.status in {301, 302, 307}
         if not is_due or call.attempts.counted >= self._policy.max_attempts:
             return False
         return self._switch_domain(error, call)
 
-    def _switch_before_last(self, error: CosException, call: _Call) -> None:
+    def _switch_before_last(self, error: CosException, call: Call) -> None:
         is_ours = isinstance(error, TransportError) or error.get_status_code() in range(500, 600)
         if is_ours and call.attempts.counted == self._policy.max_attempts - 1:
             self._switch_domain(error, call)
 
-    def _switch_domain(self, error: CosException, call: _Call) -> bool:
+    def _switch_domain(self, error: CosException, call: Call) -> bool:
         is_cos = error.get_request_id() != UNKNOWN
         if not self.config.AutoSwitchDomainOnRetry or is_cos or not call.can_replay:
             return False

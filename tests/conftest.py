@@ -20,6 +20,7 @@ from aiocos import (
     TransferManager,
 )
 from aiocos.emulator import CosEmulator, IdentityEmulator
+from aiocos.watching import Observer
 from tests.support.alone import turn
 
 BUCKET = "examplebucket-1250000000"
@@ -55,18 +56,19 @@ MakeClient = Callable[..., CosS3Client]
 async def make_client(emulator: CosEmulator) -> AsyncIterator[MakeClient]:
     """Makes clients of the local server, closed when the test ends.
 
-    ``retry`` and ``transfers`` go to the client; every other keyword changes the
-    configuration.
+    ``retry``, ``transfers`` and ``telemetry`` go to the client; every other keyword changes
+    the configuration.
     """
     clients = []
 
     def make(
         retry: RetryPolicy = QUICK,
         transfers: TransferConfig | TransferManager | None = None,
+        telemetry: Observer | None = None,
         **changes: object,
     ) -> CosS3Client:
         config = CosConfig(**(emulator.settings() | changes))
-        clients.append(CosS3Client(config, retry=retry, transfers=transfers))
+        clients.append(CosS3Client(config, retry, transfers=transfers, telemetry=telemetry))
         return clients[-1]
 
     yield make

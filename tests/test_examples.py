@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import signal
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -149,19 +151,72 @@ def check_querying() -> None:
     ]
 
 
+def check_worker_queue() -> None:
+    *done, left = run("worker_queue.py").splitlines()
+    names = [line.removeprefix("uploaded ") for line in done]
+    assert set(names[:2]) == {"file-18.bin", "file-19.bin"}
+    assert 3 <= len(set(names)) < 20
+    assert left == f"left for the next start: {20 - len(set(names))}"
+
+
+def check_event_pipeline() -> None:
+    assert run("event_pipeline.py").splitlines() == [
+        "logs/today.txt: packed",
+        "logs/today.txt: done before",
+        "packed/a.gz: not for us",
+        "logs/gone.txt: gone again",
+        "identical",
+    ]
+
+
+def check_migration() -> None:
+    assert run("migration.py").splitlines() == [
+        "same:   True",
+        "before: False",
+        "after:  IntegrityError",
+        "before: False",
+        "after:  ParameterError",
+        "before: []",
+        "after:  ['big']",
+    ]
+
+
+def check_telemetry() -> None:
+    lines = run("telemetry.py").splitlines()
+    spans = [re.fullmatch(r"(\w+) in (\w+|-): (.+), (\w+), after (\w+)", line) for line in lines]
+    told = [span.groups() for span in spans if span]
+    names = {own: name for own, _, name, _, _ in told}
+    inside = Counter((names.get(parent, ""), name) for _, parent, name, _, _ in told)
+    assert inside == {
+        ("", "cos upload"): 1,
+        ("cos upload", "cos CreateMultipartUpload"): 1,
+        ("cos upload", "cos UploadPart"): 3,
+        ("cos upload", "cos CompleteMultipartUpload"): 1,
+        ("cos CreateMultipartUpload", "POST"): 1,
+        ("cos UploadPart", "PUT"): 4,
+        ("cos CompleteMultipartUpload", "POST"): 1,
+    }
+    assert Counter(why for *_, why in told)["SlowDown"] == 1
+    assert {"aiocos.transfer.bytes: 26214400", "aiocos.throttled: 1"} <= set(lines)
+
+
 CHECKS: dict[str, Callable[[], None]] = {
     "credentials.py": check_credentials,
     "directories.py": check_directories,
     "encryption.py": check_encryption,
     "error_handling.py": check_error_handling,
+    "event_pipeline.py": check_event_pipeline,
+    "migration.py": check_migration,
     "multipart.py": check_multipart,
     "presigned.py": check_presigned,
     "progress.py": check_progress,
     "round_trip.py": check_round_trip,
     "querying.py": check_querying,
+    "telemetry.py": check_telemetry,
     "transfers.py": check_transfers,
     "starlette_service.py": partial(check_service, "starlette_service.py"),
     "web_service.py": partial(check_service, "web_service.py"),
+    "worker_queue.py": check_worker_queue,
 }
 
 

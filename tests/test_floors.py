@@ -33,6 +33,8 @@ FLOORS = {
     "takeover": 3,
     "transport": 3,
     "received": 3,
+    "call": 3,
+    "watching": 3,
     "session": 3,
     "stream": 3,
     "operations": 4,
@@ -44,6 +46,7 @@ FLOORS = {
     "web": 7,
     "types": 8,
     "__init__": 8,
+    "telemetry": 8,
     "cli": 9,
     "__main__": 10,
 }

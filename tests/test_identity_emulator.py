@@ -81,7 +81,7 @@ WRONG = {
     "another day": ({"day": "2019-02-25"}, {}, None, "AuthFailure.SignatureFailure"),
     "signed long ago": ({"ago_s": 400}, {}, None, "AuthFailure.SignatureExpire"),
     "signed ahead": ({"ago_s": -400}, {}, None, "AuthFailure.SignatureExpire"),
-    "another moment": ({}, {"X-TC-Timestamp": str(int(time.time()) - 60)}, None,
+    "another moment": ({}, {"X-TC-Timestamp": "a minute ago"}, None,
         "AuthFailure.SignatureFailure"),
     "no moment": ({}, {"X-TC-Timestamp": ""}, None, "MissingParameter"),
     "a token": ({}, {"X-TC-Token": "t"}, None, "AuthFailure.TokenFailure"),
@@ -95,6 +95,8 @@ WRONG = {
 async def test_a_request_with_one_thing_wrong_is_refused(emulator, identity, case):
     """Whatever of a signed request is changed, the signature no longer holds for it."""
     how, changes, other, code = WRONG[case]
+    if case == "another moment":  # not that of the import, which may be long ago
+        changes = {"X-TC-Timestamp": str(int(time.time()) - 60)}
     body = body_of(identity)
     headers = signed(identity, emulator, body, **how) | changes
     said = await ask(identity, headers, other or body)

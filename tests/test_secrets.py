@@ -30,6 +30,7 @@ from aiocos.emulator import CosEmulator, FaultRule
 from aiocos.operations.objects import PUT_OBJECT
 from tests.conftest import BUCKET
 from tests.support.relay import Relay
+from tests.support.traces import Traces
 
 SECRET_KEY = "canarySecretKey0123456789abcdefABCDEF"
 TOKEN = "canaryToken.0123456789-abcdef_ABCDEF"
@@ -199,9 +200,11 @@ QUICK = {
 async def test_no_secret_is_told_whatever_goes_wrong(
     emulator, make_client, listening, caplog, capfd, fault
 ):
-    """Row 44: 9 calls through each of 40 faults; errors, logs at all levels, pickles, output."""
+    """Row 44: 9 calls through each of 40 faults; errors, logs, traces, pickles, output."""
     caplog.set_level(1)
-    client = make_client(**QUICK, **settings_of(emulator, listening.port))
+    traces = Traces(keys=True)
+    given = settings_of(emulator, listening.port)
+    client = make_client(**QUICK, telemetry=traces.telemetry, **given)
     told = []
     if FAULTS[fault]:
         fired = emulator.add_fault(FaultRule(**FAULTS[fault]))
@@ -218,7 +221,8 @@ async def test_no_secret_is_told_whatever_goes_wrong(
     assert CUSTOMER_KEY.encode() in listening.heard
     formatter = logging.Formatter("%(name)s %(message)s %(args)s")
     told += [formatter.format(record) for record in caplog.records]
-    told += capfd.readouterr()
+    told += [*capfd.readouterr(), traces.everything()]
+    assert len(traces.spans()) >= 2 * len(CALLS)
     assert found_in("\n".join(told), *signatures) == set()
     assert len(told) >= len(CALLS)
 

@@ -9,6 +9,8 @@ import pytest
 
 from aiocos import (
     AccessDeniedError,
+    CosConfig,
+    CosS3Client,
     NotFoundError,
     ParameterError,
     ResponseParseError,
@@ -266,3 +268,24 @@ async def test_a_few_at_a_time(client, emulator, operation):
         await running
     assert_nothing_left(client)
     assert len(await emulator.uploads(BUCKET)) == 20
+
+
+class Broken(CosS3Client):
+    """A client whose user has made a mistake in a method of its own."""
+
+    async def abort_multipart_upload(self, *args, **options):
+        await asyncio.sleep(0)
+        raise ZeroDivisionError from KeyError("the cause")
+
+
+async def test_an_error_that_is_not_ours_comes_out_as_it_is(client, emulator):
+    """What the caller's own code raises in the middle is no cancellation, and keeps its cause."""
+    for key in "abc":
+        await begin(client, emulator, key, parts=[10])
+    async with Broken(CosConfig(**emulator.settings())) as broken:
+        with pytest.raises(ZeroDivisionError) as caught:
+            await broken.abort_incomplete_uploads(BUCKET, OlderThan=DAY)
+        assert isinstance(caught.value.__cause__, KeyError)
+        assert asyncio.current_task().cancelling() == 0
+        await asyncio.sleep(0)
+        assert len(await emulator.uploads(BUCKET)) == 3

@@ -55,6 +55,7 @@ from aiocos.stream import StreamBody
 from aiocos.transfer.coding import Codec
 from aiocos.transfer.copy import look_at_source, resealed
 from aiocos.transfer.manager import TransferConfig, TransferManager
+from aiocos.watching import Observer
 
 _log: Final = logging.getLogger("aiocos")
 
@@ -97,8 +98,9 @@ class CosEncryptionClient(KeylessOperations, KeyUpkeep):
         Legacy: Legacy = "refuse",
         Renamed: Renamed = "refuse",
         transfers: TransferConfig | TransferManager | None = None,
+        telemetry: Observer | None = None,
     ) -> None:
-        super().__init__(config, retry, transfers=transfers)
+        super().__init__(config, retry, transfers=transfers, telemetry=telemetry)
         self.coding = self._coding = EnvelopeCoding(provider, Legacy, Renamed)
         self._uploads = OpenUploads(self._coding)
         if Legacy == "write":

@@ -271,7 +271,7 @@ class IdentityEmulator:
     def _issue(self, lifetime_s: float, signer: Credential | None = None) -> Credential:
         """Make keys that the local COS accepts, of the signer's account."""
         secret_id = f"AKID{secrets.token_hex(24)}"
-        secret_key, token = secrets.token_urlsafe(24), secrets.token_urlsafe(96)
+        secret_key, token = secrets.token_hex(16), secrets.token_urlsafe(96)
         expires = self._cos.clock.now() + lifetime_s
         appid = signer.owner if signer is not None else None
         self._cos.add_credentials(secret_id, secret_key, token, expires, appid)

@@ -297,11 +297,14 @@ def _uploads(job: Job, bucket: str, query: _Query, key_marker: str, upload: str)
 
     if not upload:
         return query.scan.page(fetch, query.scan.start(key_marker.encode()))
-    row = job.one("SELECT row FROM uploads WHERE id = ?", upload)
-    # The upload named by the marker may be complete by now: then its key is done.
-    if row is None:
-        return query.scan.page(fetch, query.scan.start(key_marker.encode()))
-    return query.scan.page(fetch, key_marker.encode(), row[0])
+    # The upload that the marker names may have ended: the last one before it stands in.
+    past = job.one(
+        "SELECT max(row) FROM uploads WHERE bucket = ? AND key = ? AND id <= ?",
+        bucket,
+        key_marker.encode(),
+        upload,
+    )
+    return query.scan.page(fetch, key_marker.encode(), (past[0] if past else None) or 0)
 
 
 def _upload(query: _Query, row: Row, owner: str) -> Node:

@@ -27,7 +27,9 @@ async def create_multipart_upload(call: Call) -> Reply:
     bucket = call.bucket()
     access.write(call.caller, bucket)
     described = attributes.from_headers(call)
-    identity = f"{call.now}{os.urandom(32).hex()}"
+    # Begins with the time: ids sort as the uploads were begun, also when one of them has gone.
+    microseconds = int(call.services.clock.now() * 1_000_000)
+    identity = f"{microseconds}{os.urandom(29).hex()}"
     await call.run(uploads.begin, Upload(identity, bucket.name, call.key, call.now, described))
     nodes: list[Node] = [("Bucket", bucket.name), ("Key", call.key), ("UploadId", identity)]
     told = attributes.customer_headers(attributes.customer_key(call.headers))

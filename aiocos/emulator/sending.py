@@ -30,7 +30,8 @@ if sys.platform == "linux":
 
 _CRC = "x-cos-hash-crc64ecma"
 _POLL_S = 0.02
-_LAST_BYTES_S = 0.05
+_LAST_BYTES_S = 0.2
+"""How long bytes may take to a client, where the kernel does not say what is on its way."""
 
 
 @dataclass(slots=True)
@@ -183,7 +184,8 @@ class Sender:
             if transport.is_closing() or self._is_closing():
                 return
             await asyncio.sleep(_POLL_S)
-        await asyncio.sleep(_LAST_BYTES_S)
+        if sys.platform != "linux":
+            await asyncio.sleep(_LAST_BYTES_S)
 
     async def send_raw(self, answer: bytes) -> NoReturn:
         """Send these bytes for an answer, and end the connection."""

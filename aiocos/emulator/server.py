@@ -347,7 +347,8 @@ def _uploads(job: Job, bucket: str) -> list[tuple[str, str]]:
 
 def _kept_pair(data: Path | None) -> tuple[str, str]:
     """The key pair of a directory, made up when it is new, so that a restart keeps it."""
-    made = (f"AKID{secrets.token_hex(16)}", secrets.token_urlsafe(24))
+    # Letters and digits, as a real one: tools take a leading dash for an option.
+    made = (f"AKID{secrets.token_hex(16)}", secrets.token_hex(16))
     if data is None:
         return made
     path = data / "credentials.json"

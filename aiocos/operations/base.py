@@ -121,6 +121,7 @@ class Operations:
             is_slow=operation.is_slow,
             signs_query=operation.signs_query,
             body_limit=operation.body_limit,
+            bucket=bucket,
         )
 
 

@@ -36,6 +36,7 @@ from aiocos.transfer.sent import Sent
 from aiocos.transfer.upload import part_bytes
 from aiocos.transfer.workers import Lap
 from aiocos.units import MIB
+from aiocos.watching import plain
 
 _SOURCE: Final = "CopySource"
 _log: Final = logging.getLogger("aiocos")
@@ -86,7 +87,7 @@ class ObjectCopy(MultipartJob[dict[str, Any]]):
         try:
             return await self._once(session)
         except ObjectChangedError as error:
-            _log.warning("copy to %s starts over: %s", self.key, error)
+            _log.warning("copy to %s starts over: %s", plain(self.key), plain(error))
             self.progress.tell("retried", cause=error)
             return await self._once(session)
 

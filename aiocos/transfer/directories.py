@@ -105,8 +105,9 @@ class DirectoryOperations(TransferOperations):
                 work, directory, follow_symlinks=FollowSymlinks
             )
         chores = trees.uploads(work, prefix, directory, follow_symlinks=FollowSymlinks)
-        await work.carry_out(chores, workers=MAXThread)
-        return work.report.result("upload_dir")
+        with work.observed("upload_dir"):
+            await work.carry_out(chores, workers=MAXThread)
+            return work.report.result("upload_dir")
 
     async def download_dir(
         self,
@@ -157,9 +158,10 @@ class DirectoryOperations(TransferOperations):
         )
         target = Path(LocalDir)
         found = Destinations(prefix, unsafe=Unsafe, collisions=Collisions)
-        await trees.look_up(work, prefix, found, lambda: RULES.get(Names) or rules_of(target))
-        await work.carry_out(trees.downloads(work, found, target), workers=MAXThread)
-        return work.report.result("download_dir")
+        with work.observed("download_dir"):
+            await trees.look_up(work, prefix, found, lambda: RULES.get(Names) or rules_of(target))
+            await work.carry_out(trees.downloads(work, found, target), workers=MAXThread)
+            return work.report.result("download_dir")
 
     async def delete_prefix(
         self,
@@ -191,8 +193,9 @@ class DirectoryOperations(TransferOperations):
         work = await self._work(
             DELETE_OBJECT, RequestHeaders, Bucket, options, MAXThread, None, progress_callback
         )
-        await work.carry_out(trees.deletions(work, prefix), workers=MAXThread or 4)
-        return work.report.result("delete_prefix")
+        with work.observed("delete_prefix"):
+            await work.carry_out(trees.deletions(work, prefix), workers=MAXThread or 4)
+            return work.report.result("delete_prefix")
 
     async def move(
         self,

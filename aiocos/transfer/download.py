@@ -41,6 +41,7 @@ from aiocos.transfer.upload import part_bytes
 from aiocos.transfer.workers import Lap
 from aiocos.transport import Exchange
 from aiocos.units import KIB, MIB, PIECE
+from aiocos.watching import plain
 
 _PROGRESS: Final = 64 * KIB
 """A part that got this far before it broke off may break off as often again."""
@@ -101,7 +102,7 @@ class FileDownload(Job[dict[str, Any]]):
             return await self._once(session)
         except IntegrityError as error:
             # Replaced while it was read, or damaged on the way: once more, from the start.
-            _log.warning("download of %s starts over: %s", self.key, error)
+            _log.warning("download of %s starts over: %s", plain(self.key), plain(error))
             self.progress.tell("retried", cause=error)
             self._known = None
             return await self._once(session)

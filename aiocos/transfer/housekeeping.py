@@ -27,6 +27,7 @@ from aiocos.operations.base import peek_at_reply
 from aiocos.operations.multipart import MultipartOperations
 from aiocos.operations.results import ListedPart
 from aiocos.request import Reply
+from aiocos.transfer.progress import cancellations, flat
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -287,9 +288,18 @@ async def _take(items: AsyncIterator[T], count: int) -> list[T]:
 
 async def _at_once(work: Callable[[T], Coroutine[Any, Any, R]], items: Iterable[T]) -> list[R]:
     """Do the work for all items together; the first failure ends it."""
+    failed: BaseException | None = None
+    asked = cancellations()
+    tasks: list[asyncio.Task[R]] = []
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(work(item)) for item in items]
-    except* CosException as failed:
-        raise failed.exceptions[0] from None
+            tasks += [group.create_task(work(item)) for item in items]
+            # Here, not behind the block: a TaskGroup counts a failure there as a cancellation.
+            await asyncio.wait(tasks)
+    except BaseExceptionGroup as errors:
+        failed = next(flat(errors))
+    if failed is not None and cancellations() > asked:
+        raise asyncio.CancelledError from failed
+    if failed is not None:
+        raise failed  # out here, where it keeps its own cause
     return [task.result() for task in tasks]

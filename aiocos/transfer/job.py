@@ -38,6 +38,7 @@ from aiocos.transfer.limits import Priority
 from aiocos.transfer.manager import TransferManager
 from aiocos.transfer.progress import Progress, ProgressCallback
 from aiocos.transfer.workers import Crew, Lap, PartsFailedError
+from aiocos.watching import plain, transferring
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -140,6 +141,15 @@ class Job(ABC, Generic[R]):
             CosException: what else went wrong.
         """
         session = await self.client._ready()
+        told = (session.observer, self.operation, self.bucket, self.key)
+        with transferring(*told) as hear:
+            self.progress.hear = hear
+            try:
+                return await self._run_to_end(session)
+            finally:
+                self.progress.hear = None
+
+    async def _run_to_end(self, session: Session) -> R:
         try:
             async with self.progress.reported(session.executor):
                 result = await self._run(session)
@@ -284,7 +294,7 @@ async def bounded(work: Awaitable[object], seconds: float = _CLEAN_UP_S) -> bool
             task.cancel()
     failure = None if task.cancelled() else task.exception()
     if failure is not None:
-        _log.warning("a transfer left something behind: %s", failure)
+        _log.warning("a transfer left something behind: %s", plain(failure))
     if cancelled is not None:
         raise cancelled
     return failure is None and not task.cancelled()

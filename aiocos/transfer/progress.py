@@ -13,41 +13,18 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 from aiocos.errors import CosException, ParameterError
 from aiocos.offload import contained, for_callers
+from aiocos.watching import EventKind
+from aiocos.watching import TransferEvent as TransferEvent  # noqa: PLC0414 - told to users here
 
 ProgressCallback = Callable[[int, int], object] | Callable[[int, int], Awaitable[object]]
 """Takes the bytes that are done and those there are. ``async def``, or a plain function,
 which runs in a thread."""
 
-EventKind = Literal[
-    "started", "waiting", "resumed", "part", "retried", "throttled", "verified", "done"
-]
 _CALL_EVERY_S: Final = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class TransferEvent:
-    """Something that a transfer did.
-
-    ``started``; ``waiting`` for another transfer of the same; ``resumed`` with ``consumed``
-    bytes done before; ``part`` done, with its ``size``; ``retried`` with the ``cause`` and
-    ``delay_s`` until the next attempt; ``throttled``: COS asked for less; ``verified`` by
-    ``crc64``, ``md5`` or ``size``; ``done``.
-    """
-
-    kind: EventKind
-    consumed: int
-    total: int
-    """In bytes, of the whole transfer; of a stream, what is known so far."""
-    part: int | None = None
-    size: int = 0
-    cause: CosException | None = None
-    delay_s: float = 0.0
-    verified: str | None = None
 
 
 class Counts(Protocol):
@@ -69,6 +46,8 @@ class Progress:
         """Bytes of parts that a journal knows of: the next attempt need not move them."""
         self._callback = callback
         self._listeners: list[Listener] = []
+        self.hear: Callable[[TransferEvent], None] | None = None
+        """Is told of each event as it happens."""
         self._lock = threading.Lock()
         self.foreign: BaseException | None = None
         """What the caller's own code raised, which is none of our failures."""
@@ -93,10 +72,12 @@ class Progress:
             self.kept = self.consumed
         elif kind == "part":
             self.kept += size
-        if self._listeners:
+        if self._listeners or self.hear is not None:
             event = TransferEvent(
                 kind, self.consumed, self.total, part, size, cause, delay_s, verified
             )
+            if self.hear is not None:
+                self.hear(event)
             for listener in self._listeners:
                 listener.put(event)
 

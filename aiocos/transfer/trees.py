@@ -49,6 +49,7 @@ from aiocos.transfer.sink import Span
 from aiocos.transfer.upload import FileUpload, part_bytes
 from aiocos.transport import Exchange
 from aiocos.units import MIB, PIECE
+from aiocos.watching import TransferEvent, transferring
 
 if TYPE_CHECKING:
     from aiocos.operations.deleting import DeleteTarget
@@ -89,6 +90,11 @@ class Work:
         """Begin an operation on a bucket, with at most ``max_thread`` requests at a time."""
         share = BoundedShare(client.transfers, terms.Priority, max_thread)
         return cls(client, bucket, Report(), Progress(callback), share, terms, **others)
+
+    def observed(self, name: str) -> AbstractContextManager[None]:
+        """Return what surrounds the whole operation."""
+        observer = self.client._session.observer
+        return nullcontext() if observer is None else observer.batch(name, self.bucket)
 
     async def carry_out(self, chores: AsyncIterator[Chore], *, workers: int | None) -> None:
         """Do all chores, and tell the caller of the progress meanwhile."""
@@ -238,11 +244,15 @@ def _is_small(work: Work, remote: Remote) -> bool:
 
 async def _download_small(work: Work, remote: Remote, place: Path) -> None:
     """One request, one file: no HEAD, no journal."""
-    async with work.share.slot(PIECE):
-        response = await _get_listed(work, remote)
-        async with response["Body"] as body:
-            await body.get_stream_to_file(place)
-    size = remote.size if body.length is None else body.length
+    observer = (await work.client._ready()).observer
+    with transferring(observer, "download", work.bucket, remote.key) as hear:
+        async with work.share.slot(PIECE):
+            response = await _get_listed(work, remote)
+            async with response["Body"] as body:
+                await body.get_stream_to_file(place)
+        size = remote.size if body.length is None else body.length
+        if hear is not None:
+            hear(TransferEvent("done", size, size))
     work.progress.total += size - remote.size  # a listing tells what COS has, not what is in it
     work.progress.advance(size)
     work.report.count(size)

@@ -191,6 +191,21 @@ async def test_list_uploads_in_pages(wire, size):
     assert page.all("Upload/Key") == ["d/1", "d/1", "d/2", "d/2"]
 
 
+@pytest.mark.parametrize("gone", [[0], [1], [0, 1], [1, 2], [0, 1, 2, 3]])
+async def test_a_marker_that_has_ended_still_marks(wire, gone):
+    """Uploads that end between two pages take no others with them, nor show any twice."""
+    ids = [await begin(wire, key="a") for _ in range(4)] + [await begin(wire, key="b")]
+    page = await wire.ask("GET", "/?uploads&max-uploads=2")
+    assert page.all("Upload/UploadId") == ids[:2]
+    for number in gone:
+        ended = await wire.ask("DELETE", f"/a?uploadId={ids[number]}")
+        assert ended.status == 204
+    query = f"&key-marker=a&upload-id-marker={page.xml('NextUploadIdMarker')}"
+    rest = await wire.ask("GET", f"/?uploads{query}")
+    left = [identity for number, identity in enumerate(ids) if number >= 2 and number not in gone]
+    assert rest.all("Upload/UploadId") == left
+
+
 async def part_copy(wire, upload, number, **headers):
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     target = f"/k?partNumber={number}&uploadId={upload}"

@@ -191,3 +191,28 @@ async def test_presigned_url_through_a_proxy(server):
             assert (answer.content, answer.headers["Content-Type"]) == (b"hello", "a/b")
 
     await asyncio.to_thread(run)
+
+
+@in_thread
+def test_what_else_it_has(sdk, tmp_path):
+    """Local files, buffers, addresses, signatures and its count of retries work as they are."""
+    path = tmp_path / "file"
+    path.write_bytes(b"f" * (2 * MIB + 1))
+    sdk.put_object_from_local_file(Bucket=BUCKET, LocalFilePath=str(path), Key="local")
+    body = io.BytesIO(path.read_bytes())
+    sdk.upload_file_from_buffer(Bucket=BUCKET, Key="buffer", Body=body, PartSize=1, MAXThread=2)
+    heads = [sdk.head_object(Bucket=BUCKET, Key=key) for key in ("local", "buffer")]
+    assert {head["Content-Length"] for head in heads} == {str(2 * MIB + 1)}
+    assert len({head["x-cos-hash-crc64ecma"] for head in heads}) == 1
+    sdk.delete_object(Bucket=BUCKET, Key="buffer")
+    assert not sdk.object_exists(Bucket=BUCKET, Key="buffer")
+    target = tmp_path / "back"
+    sdk.get_object(Bucket=BUCKET, Key="local")["Body"].get_stream_to_file(str(target))
+    assert target.read_bytes() == path.read_bytes()
+    sdk.put_object_acl(Bucket=BUCKET, Key="local", ACL="public-read")
+    url = sdk.get_object_url(Bucket=BUCKET, Key="local")
+    assert url.endswith("/local")
+    signed = sdk.get_presigned_download_url(Bucket=BUCKET, Key="local")
+    assert signed.startswith(f"{url}?q-sign-algorithm=sha1")
+    assert sdk.get_auth("GET", BUCKET, "local").startswith("q-sign-algorithm=sha1&q-ak=")
+    assert sdk.get_retry_exe_times() == 0
