@@ -35,6 +35,7 @@ from aiocos.errors import (
     NotModifiedError,
     ObjectChangedError,
     ParameterError,
+    PlanError,
     PreconditionError,
     RedirectError,
     ResponseParseError,
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     )
     from aiocos.operations.event_stream import EventStream
     from aiocos.stream import StreamBody
+    from aiocos.sync.places import CosFolder
     from aiocos.transfer.handle import Transfer
     from aiocos.transfer.manager import TransferConfig, TransferManager
     from aiocos.transfer.progress import TransferEvent
@@ -83,6 +85,7 @@ __all__ = [
     "CosConfig",
     "CosEncryptionClient",
     "CosException",
+    "CosFolder",
     "CosS3Client",
     "CosServiceError",
     "CoscliCredentials",
@@ -106,6 +109,7 @@ __all__ = [
     "NotModifiedError",
     "ObjectChangedError",
     "ParameterError",
+    "PlanError",
     "PreconditionError",
     "ProfileCredentials",
     "RSAProvider",
@@ -137,6 +141,7 @@ _LATER = {
     "AESProvider": "crypto.keys",
     "AssumeRoleCredentials": "identity",
     "CosEncryptionClient": "crypto.client",
+    "CosFolder": "sync.places",
     "CosS3Client": "client",
     "CoscliCredentials": "identity",
     "CoscmdCredentials": "identity",

@@ -19,7 +19,7 @@ from aiocos.operations.selecting import SelectOperations
 from aiocos.operations.settings.methods import SettingsOperations
 from aiocos.retry import RetryPolicy
 from aiocos.session import Session
-from aiocos.transfer.directories import DirectoryOperations
+from aiocos.sync.methods import SyncOperations
 from aiocos.transfer.housekeeping import HousekeepingOperations
 from aiocos.transfer.manager import TransferConfig, TransferManager
 from aiocos.watching import Observer
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class CosS3Client(
-    DirectoryOperations,
+    SyncOperations,
     HousekeepingOperations,
     SettingsOperations,
     PresigningOperations,
@@ -101,6 +101,21 @@ class CosS3Client(
     def config(self) -> CosConfig:
         """What the client was made from."""
         return self._config
+
+    @property
+    def local_server(self) -> CosEmulator:
+        """The server of a ``CosConfig.local`` client: its clock, its faults, its requests.
+
+        It runs from ``async with``, or the first request, until the client is closed.
+
+        Raises:
+            ClientStateError: there is none, or it does not run.
+        """
+        if self._local is None:
+            raise ClientStateError(
+                "there is no local server: it takes CosConfig.local(DIR), and 'async with'"
+            )
+        return self._local
 
     async def __aenter__(self) -> Self:
         await self._ready()

@@ -201,7 +201,8 @@ class CosConfig:
         """Use a COS server of the client's own, inside the process, over ``directory``.
 
         The server binds loopback only, starts with the client and stops with it; the
-        objects stay in the directory. No account is needed.
+        objects stay in the directory. No account is needed. ``client.local_server`` is the server:
+        its clock, its faults, what it was asked.
         """
         given: dict[str, Any] = {"Region": "ap-guangzhou", "Scheme": "http", "Anonymous": True}
         return cls(**{**given, **changes}, local_dir=Path(directory))

@@ -15,6 +15,7 @@ CosException
     NotEncryptedError       the object is not encrypted in a format that is read here
     AmbiguousResultError    the request may or may not have been carried out
     TransferError           parts or files failed: .failures says why, .journal resumes
+    PlanError               the file is no plan of a sync, or not as it was written
     JournalLockedError      another transfer is at work on the same journal or file
   CosServiceError           COS refused: .status .code .message .request_id .trace_id .resource
     NotFoundError           404
@@ -261,6 +262,10 @@ def _remade(
 
 class JournalLockedError(CosClientError):
     """Another transfer, here or in another process, is at work on this journal or file."""
+
+
+class PlanError(CosClientError):
+    """The file is no plan of a sync, or not as it was written: make the plan again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,8 @@ class Signer:
         """How far COS's clock is ahead of ours."""
         self._refreshing = asyncio.Lock()
         self._static = None if config.Anonymous else config.static_credentials()
+        given: object = config.CredentialInstance
+        self._provider = given if isinstance(given, CredentialProvider) else None
         self._base_headers = {
             "Accept": "*/*",
             # Bodies are opaque: gzip on the way would change bytes, length and checksum.
@@ -53,9 +55,7 @@ class Signer:
     @property
     def is_refreshable(self) -> bool:
         """Whether asking again can give other credentials."""
-        return self._static is None and isinstance(
-            self._config.CredentialInstance, CredentialProvider
-        )
+        return self._static is None and self._provider is not None
 
     async def close(self) -> None:
         """Leave no refresh of the credentials running. Other clients may use them on."""
@@ -81,8 +81,7 @@ class Signer:
             return None
         if self._static is not None:
             return self._static
-        instance = self._config.CredentialInstance
-        if isinstance(instance, CredentialProvider):
+        if (instance := self._provider) is not None:
             if refused is None:
                 return await instance.get_credentials()
             async with self._refreshing:
@@ -90,9 +89,10 @@ class Signer:
                 if current != refused:
                     return current
                 return await instance.get_credentials(refresh=True)
-        if instance is None:  # the configuration refuses this when it is made
-            raise AssertionError
-        return snapshot(instance)
+        given = self._config.CredentialInstance
+        if given is None or isinstance(given, CredentialProvider):
+            raise AssertionError  # the configuration refuses none when it is made
+        return snapshot(given)
 
     async def sign(
         self,

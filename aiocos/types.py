@@ -79,6 +79,13 @@ from aiocos.operations.selecting import (
 )
 from aiocos.operations.settings import types as _settings
 from aiocos.operations.settings.types import *  # noqa: F403 - a hundred names, listed there
+from aiocos.sync.actions import ActionKind, LocalState, RemoteState, SyncAction, SyncTotals
+from aiocos.sync.applying import SyncResult
+from aiocos.sync.comparing import Compare
+from aiocos.sync.filters import FilterRule
+from aiocos.sync.methods import ApplyOptions, SyncOptions
+from aiocos.sync.options import PlanOptions
+from aiocos.sync.places import CosFolder
 from aiocos.transfer.batch import DirectoryResult, Skipped
 from aiocos.transfer.destinations import CollisionPolicy, UnsafePolicy
 from aiocos.transfer.directories import DownloadDirOptions, UploadDirOptions
@@ -95,8 +102,10 @@ from aiocos.transfer.progress import ProgressCallback
 
 __all__ = [
     "AbortedUploads",
+    "ActionKind",
     "AppendObjectOptions",
     "AppendObjectResult",
+    "ApplyOptions",
     "AsyncReadable",
     "Audited",
     "BodyLike",
@@ -107,6 +116,7 @@ __all__ = [
     "CannedACL",
     "CollisionPolicy",
     "CommonPrefix",
+    "Compare",
     "CompleteMultipartUploadOptions",
     "CompleteMultipartUploadResult",
     "CompletedPart",
@@ -115,6 +125,7 @@ __all__ = [
     "CopyObjectResult",
     "CopyOptions",
     "CopySource",
+    "CosFolder",
     "CreateBucketOptions",
     "CreateEncryptedUploadOptions",
     "CreateMultipartUploadOptions",
@@ -133,6 +144,7 @@ __all__ = [
     "DownloadFileResult",
     "EmptyEvent",
     "EventDetails",
+    "FilterRule",
     "GetObjectOptions",
     "GetObjectResult",
     "HeadBucketResult",
@@ -154,11 +166,13 @@ __all__ = [
     "ListedPart",
     "ListedUpload",
     "ListedVersion",
+    "LocalState",
     "MultipartUpload",
     "ObjectHead",
     "OutputSerialization",
     "Owner",
     "ParquetInput",
+    "PlanOptions",
     "PresignedMultipart",
     "PresignedPost",
     "PresignedPostOptions",
@@ -170,6 +184,7 @@ __all__ = [
     "RSAKeyPairPath",
     "Readable",
     "RecordsPayload",
+    "RemoteState",
     "RequestHeaders",
     "RequestProgress",
     "RestoreObjectOptions",
@@ -180,6 +195,10 @@ __all__ = [
     "SelectRow",
     "Skipped",
     "StorageClassName",
+    "SyncAction",
+    "SyncOptions",
+    "SyncResult",
+    "SyncTotals",
     "UnsafePolicy",
     "UploadDirOptions",
     "UploadFileOptions",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import signal
 import subprocess
@@ -200,20 +201,76 @@ def check_telemetry() -> None:
     assert {"aiocos.transfer.bytes: 26214400", "aiocos.throttled: 1"} <= set(lines)
 
 
+def check_fixtures() -> None:
+    plugins = ["-p", "aiocos.pytest_plugin", "-p", "anyio.pytest_plugin"]
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-c",
+            "/dev/null",
+            *plugins,
+            EXAMPLES / "test_uploads.py",
+            "-k",
+            "asyncio",
+        ],
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "3 passed" in done.stdout, done.stdout
+
+
+def check_pandas_tables() -> None:
+    assert run("pandas_tables.py").splitlines() == [
+        "pandas:  {'city': ['Shenzhen', 'Chengdu', 'Shenzhen'], 'amount': [30, 20, 12]}",
+        "pyarrow: [12]",
+        "files:   ['archive/notes.txt', 'orders/day=1/a.parquet', 'orders/day=2/a.parquet']",
+    ]
+
+
+def check_syncing() -> None:
+    assert run("syncing.py").splitlines() == [
+        "first run  uploaded 3, second run 0",
+        "would      upload draft.tmp: new",
+        "would      delete img/photo.jpg: not in source",
+        "would      upload index.html: size 18 -> 26",
+        "plan       2 uploads, 1 deletion",
+        "done       2 uploads, 1 deletion",
+        "kept       backup/monday/img/photo.jpg, backup/monday/index.html",
+    ]
+
+
+def check_dask_copy() -> None:
+    assert run("dask_copy.py").splitlines() == [
+        "first: 200 copied, 0 were there",
+        "again: 0 copied, 200 were there",
+        "synced: 200 files, identical",
+    ]
+
+
 CHECKS: dict[str, Callable[[], None]] = {
     "credentials.py": check_credentials,
+    "dask_copy.py": check_dask_copy,
     "directories.py": check_directories,
     "encryption.py": check_encryption,
     "error_handling.py": check_error_handling,
     "event_pipeline.py": check_event_pipeline,
     "migration.py": check_migration,
     "multipart.py": check_multipart,
+    "pandas_tables.py": check_pandas_tables,
     "presigned.py": check_presigned,
     "progress.py": check_progress,
     "round_trip.py": check_round_trip,
     "querying.py": check_querying,
     "telemetry.py": check_telemetry,
+    "syncing.py": check_syncing,
     "transfers.py": check_transfers,
+    "test_uploads.py": check_fixtures,
     "starlette_service.py": partial(check_service, "starlette_service.py"),
     "web_service.py": partial(check_service, "web_service.py"),
     "worker_queue.py": check_worker_queue,

@@ -26,6 +26,7 @@ from aiocos.cli import (
     identity,
     journals,
     moving,
+    noting,
     output,
     pipes,
     places,
@@ -33,6 +34,7 @@ from aiocos.cli import (
     reading,
     restoring,
     running,
+    syncing,
     unfinished,
 )
 from aiocos.cli.failing import InterruptedCommand, OutputClosedError, UsageError
@@ -58,6 +60,7 @@ VERBS: Final = (
     reading.ls,
     moving.cp,
     moving.mv,
+    syncing.sync,
     changing.rm,
     reading.stat,
     reading.cat,
@@ -88,7 +91,8 @@ def main(tokens: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code."""
     words = sys.argv[1:] if tokens is None else list(tokens)
     try:
-        return _run(words)
+        with noting.warnings_told(words):
+            return _run(words)
     except OutputClosedError:
         pipes.silence()
         return failing.READER_GONE

@@ -18,6 +18,7 @@ from aiocos.errors import (
     NotFoundError,
     ParameterError,
     SignatureError,
+    TransportError,
 )
 
 FAILED: Final = 1
@@ -86,6 +87,8 @@ def hint(error: BaseException) -> str | None:
         return "aiocos credentials explain says whose keys these are"
     if isinstance(error, NotFoundError) and error.code == "NoSuchBucket":
         return "aiocos ls lists the buckets of the account"
+    if isinstance(error, TransportError):
+        return "aiocos doctor finds out why"
     if isinstance(error, CosException | CommandError | InterruptedCommand | OSError):
         return None
     return "--debug shows where"

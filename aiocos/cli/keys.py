@@ -19,7 +19,7 @@ from aiocos.identity.source import Source, checked, paired
 def chain_of(environ: Mapping[str, str], profile: Profile) -> CredentialChain:
     """Return where the keys may be: COS_SECRET_ID before all other variables."""
     if not profile.has_keys:
-        return default_credentials(environ, first="COS")
+        return default_credentials(dict(environ), first="COS")
     sources = _sources(environ, profile)
     if profile.is_chosen:
         return CredentialChain(*sources)

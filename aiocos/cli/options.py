@@ -135,6 +135,7 @@ class Trees:
             converter=_read_rules,
             negative="",
             n_tokens=1,
+            json_list=False,  # [ab] is a set of characters
             show_default=False,
         ),
     ] = ()

@@ -78,15 +78,20 @@ class Output:
 
     async def ended(self, report: Report) -> int:
         """Tell what was left out and what failed, and count the rest; return the exit code."""
+        await self.told(report)
+        if self.is_json:
+            await self.summary(done=report.done, bytes=report.size, report=report)
+        return failing.FAILED if report.failures else 0
+
+    async def told(self, report: Report) -> None:
+        """Tell what was left out and what failed."""
         if self.is_json:
             for left_out in report.skipped:
                 await _say([_encoded({"skipped": left_out["Name"], "reason": left_out["Reason"]})])
             for name, error in report.failures:
                 complain_json(failing.facts(error, about=name))
-            await self.summary(done=report.done, bytes=report.size, report=report)
         else:
             self._tell(report)
-        return failing.FAILED if report.failures else 0
 
     async def summary(self, *, report: Report | None = None, **facts: object) -> None:
         """Give a program the last record: how much there was in all."""

@@ -14,7 +14,7 @@ What wins, for each setting, first to last:
 
 1. options of the command line (``--region``, ``--endpoint``, ...)
 2. what the profile says that ``--profile`` names: that is an option too
-3. the environment: ``COS_REGION``, ``COS_ENDPOINT``, keys
+3. the environment: ``COS_REGION``, ``COS_ENDPOINT``, ``COS_CA_FILE``, keys
 4. what the profile says that ``COS_PROFILE`` names, or else ``[default]``
 5. the defaults
 
@@ -63,6 +63,8 @@ class Profile:
 
     region: str | None = None
     endpoint: str | None = None
+    ca_file: str | None = None
+    """Certificates to trust for https in place of the usual ones."""
     env_prefix: str | None = None
     """Keys from variables: ``WORK`` stands for WORK_SECRET_ID, WORK_SECRET_KEY, WORK_TOKEN."""
     tencent_profile: str | None = None

@@ -68,6 +68,9 @@ class Connection(Showing):
     endpoint: str | None = None
     """Host that serves COS, with an optional http:// and :port; else COS_ENDPOINT."""
 
+    ca_file: Path | None = None
+    """Certificates to trust for https in place of the usual ones; else COS_CA_FILE."""
+
 
 @Parameter(name="*", group="Connection")
 @dataclass(frozen=True)
@@ -147,6 +150,9 @@ def configure(
         )
     given: dict[str, Any] = {"CredentialInstance": credentials(profile, environ)}
     given |= _place(endpoint, region) if endpoint else {"Region": region or _DEFAULT_REGION}
+    option = None if connection.ca_file is None else str(connection.ca_file)
+    if ca_file := profile.over("ca_file", option, environ.get("COS_CA_FILE")):
+        given["VerifySSL"] = ca_file
     return CosConfig(**given)
 
 

@@ -11,16 +11,37 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 from email.utils import formatdate
+from typing import NamedTuple
+
+_LAST_S = 221_845_392_000
+"""The year 9000: what dates in headers can say, with room for what is added to it."""
+
+
+class ClockState(NamedTuple):
+    """How a clock stands, to be brought back."""
+
+    now: float
+    advanced_s: float
+    skew_s: float
+    is_set: bool
+    """Whether it was set to a time: then it is that time which comes back."""
 
 
 class Clock:
-    """A clock that can be moved ahead and set wrong."""
+    """A clock that can be moved ahead, set to a time, and set wrong."""
 
-    def __init__(self, source: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, source: Callable[[], float] = time.time, start: datetime | float | None = None
+    ) -> None:
         self._source = source
         self._advanced_s = 0.0
         self._skew_s = 0.0
+        self._is_set = False
+        if start is not None:
+            self.set(start)
+        self._first = self.state()
 
     def now(self) -> float:
         """The time by which objects are dated and archives are restored."""
@@ -33,12 +54,46 @@ class Clock:
     def advance(
         self, *, days: float = 0, hours: float = 0, minutes: float = 0, seconds: float = 0
     ) -> None:
-        """Move the calendar of stored things ahead."""
-        self._advanced_s += ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+        """Move the calendar of stored things ahead.
+
+        Raises ValueError for a time before 1970 or after the year 9000.
+        """
+        self._move(self._advanced_s + ((days * 24 + hours) * 60 + minutes) * 60 + seconds)
 
     def skew(self, seconds: float) -> None:
         """Set the wall clock wrong by this much, positive for ahead; 0 repairs it."""
         self._skew_s = seconds
+
+    def set(self, moment: datetime | float) -> None:
+        """Set the calendar of stored things to a time with a time zone, or to Unix time.
+
+        Raises ValueError for a time before 1970 or after the year 9000.
+        """
+        if isinstance(moment, datetime):
+            if moment.tzinfo is None:
+                raise ValueError(f"{moment} needs a time zone: datetime(..., tzinfo=UTC)")
+            moment = moment.timestamp()
+        self._move(moment - self._source())
+        self._is_set = True
+
+    def _move(self, advanced_s: float) -> None:
+        if not 0 <= self._source() + advanced_s < _LAST_S:
+            raise ValueError("the calendar goes from 1970 to 9000")
+        self._advanced_s = advanced_s
+
+    def state(self) -> ClockState:
+        """How it stands."""
+        return ClockState(self.now(), self._advanced_s, self._skew_s, self._is_set)
+
+    def reset(self) -> None:
+        """Stand as in the beginning: right, or at the time it started at."""
+        self.go_back(self._first)
+
+    def go_back(self, state: ClockState) -> None:
+        """Stand as it stood."""
+        self._advanced_s, self._skew_s, self._is_set = state[1:]
+        if state.is_set:
+            self.set(state.now)
 
 
 def http_date(moment: float) -> str:

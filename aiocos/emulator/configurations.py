@@ -32,7 +32,8 @@ class Configurations:
         return {identity: known[kind, identity] for kind, identity in known if kind == name}
 
     def load(self, job: Job) -> None:
-        """Take over what the database holds."""
+        """Take over what the database holds, and nothing else."""
+        self._known.clear()
         rows = job.rows("SELECT bucket, name, id, document FROM settings ORDER BY row")
         for bucket, name, identity, document in rows:
             self._known.setdefault(bucket, {})[name, identity] = document

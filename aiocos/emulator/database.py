@@ -154,6 +154,12 @@ class Database:
         self._blobs.remove(work.freed)
         return result
 
+    async def alone(self, act: Callable[[sqlite3.Connection], T]) -> T:
+        """Do what is no transaction, between two of them."""
+        loop = asyncio.get_running_loop()
+        done = loop.run_in_executor(self._thread, act, self._connection)
+        return await asyncio.shield(done)
+
     def release(self, layout: Layout) -> None:
         """Let go of a pinned layout; what was deleted meanwhile is removed now."""
         free = self._blobs.unpin(segment.blob for segment in layout)

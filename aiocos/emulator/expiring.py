@@ -35,20 +35,20 @@ class Sweeper:
         self._database = database
         self._configurations = configurations
         self._clock = clock
-        self._seen: dict[str, tuple[bytes, float]] = {}
-        """For each bucket the rules it was swept by, and when to look again."""
+        self._seen: dict[str, tuple[bytes, int, float]] = {}
+        """For each bucket the rules it was swept by, when, and when to look again."""
 
     async def settle(self, bucket: str) -> None:
         """Do what is due in a bucket."""
         stored = self._configurations.get(bucket, "BucketLifecycle")
         if stored is None:
             return
-        rules, again = self._seen.get(bucket, (b"", 0.0))
+        rules, swept, again = self._seen.get(bucket, (b"", 0, 0.0))
         now = int(self._clock.now())
-        if rules is stored and now < again:
+        if rules is stored and swept <= now < again:
             return
         next_due = await self._database.run(sweep, bucket, stored, now)
-        self._seen[bucket] = (stored, next_due)
+        self._seen[bucket] = (stored, now, next_due)
 
     def forget(self, bucket: str) -> None:
         """Look again at once: what rules are about has changed."""

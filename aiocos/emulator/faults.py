@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
+from itertools import count
 from typing import Any
 
 from . import settings
@@ -233,8 +234,10 @@ class Subject:
 class Fault:
     """A rule at work, with its account."""
 
-    def __init__(self, rule: FaultRule) -> None:
+    def __init__(self, rule: FaultRule, number: int = 0) -> None:
         self.rule = rule
+        self.number = number
+        """Its name among the faults of a server."""
         self.seen = 0
         """Requests the rule is for."""
         self.fired = 0
@@ -289,13 +292,25 @@ class FaultBook:
     """The rules in force, in the order they were added."""
 
     def __init__(self, rules: Iterable[FaultRule] = ()) -> None:
-        self._faults = [Fault(rule) for rule in rules]
+        self._first = tuple(rules)
+        self._faults: list[Fault] = []
+        self._numbers = count(1)
+        self.reset()
 
     def __iter__(self) -> Iterator[Fault]:
         return iter(tuple(self._faults))
 
+    def reset(self) -> None:
+        """The rules of the beginning, as if nothing had been seen."""
+        self._faults = [Fault(rule, next(self._numbers)) for rule in self._first]
+
+    def remove(self, fault: Fault) -> None:
+        """Drop one rule, if it is in force."""
+        if fault in self._faults:
+            self._faults.remove(fault)
+
     def add(self, rule: FaultRule) -> Fault:
-        fault = Fault(rule)
+        fault = Fault(rule, next(self._numbers))
         self._faults.append(fault)
         return fault
 

@@ -18,7 +18,7 @@ from . import auth, cors, operations, routing, versions
 from .auth import Caller, Keyring, redact
 from .errors import CosError, Dropped
 from .faults import RANGE, Fault, FaultBook, FaultRule, Subject
-from .journal import Journal, RequestRecord
+from .journal import RequestRecord, Requests
 from .objects import save
 from .operations import Operation
 from .routing import Target
@@ -78,7 +78,7 @@ class Handler:
         services: Services,
         keyring: Keyring,
         faults: FaultBook,
-        journal: Journal,
+        journal: Requests,
         is_closing: Callable[[], bool],
         tunnel: Callable[[web.BaseRequest], Awaitable[None]],
     ) -> None:

@@ -6,6 +6,7 @@ as NotImplemented, never taken for something else.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
@@ -266,7 +267,20 @@ def find(target: Target, headers: Mapping[str, str]) -> Operation:
             return operation
     known = ", ".join(dict.fromkeys(operation.name for operation in OPERATIONS))
     asked = "&".join([target.method, *sorted(subresources)])
+    near = _nearest(target, subresources)
+    meant = f" Nearest: {', '.join(near)}." if near else ""
     raise CosError(
         "NotImplemented",
-        f"{asked} of a {target.scope} is not implemented. This server knows: {known}.",
+        f"{asked} of a {target.scope} is not implemented.{meant} This server knows: {known}.",
     )
+
+
+def _nearest(target: Target, subresources: frozenset[str]) -> list[str]:
+    """The names of what is like it: the same by other methods, else what is spelt like it."""
+    rivals = [operation for operation in OPERATIONS if operation.scope == target.scope]
+    same = [rival.name for rival in rivals if subresources and rival.parameters == subresources]
+    if same:
+        return same
+    spelt = {"&".join([rival.method, *sorted(rival.parameters)]): rival.name for rival in rivals}
+    close = difflib.get_close_matches("&".join([target.method, *sorted(subresources)]), spelt)
+    return [spelt[found] for found in close]

@@ -7,36 +7,42 @@ was asked of it.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
-import secrets
 import shutil
 import ssl
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ParamSpec, Self
 
-from aiohttp import web
-
-from . import buckets, readable, versions
+from . import buckets, readable
 from .auth import Credential, Keyring
 from .blobs import BlobStore
+from .clients import WithClient
 from .clock import Clock
 from .configurations import Configurations
 from .connections import Doors
 from .console import Console
-from .database import Database, Job
+from .control import Control
+from .database import Database
 from .expiring import Sweeper
 from .faults import SELECTORS, Fault, FaultBook, FaultRule
+from .front import Front
 from .handling import Handler
-from .journal import Journal, RequestRecord
-from .records import Bucket, Version
+from .journal import Requests
+from .keypair import kept_pair
 from .routing import Hosts, is_loopback
+from .seeding import Seed
+from .snapshots import START, Snapshots
+from .stored import Stored
+from .threaded import ThreadedEmulator
 from .wire import Limits, Services
+
+P = ParamSpec("P")
 
 log = logging.getLogger("aiocos.emulator")
 
@@ -45,7 +51,7 @@ _NEAR = _ALL | {"localhost": "127.0.0.1"}
 """Where this machine reaches a server that listens there. One name can be two addresses."""
 
 
-class CosEmulator:
+class CosEmulator(Stored, WithClient):
     """A local COS.
 
     Without ``data`` everything is kept in a temporary directory and removed in the end;
@@ -53,7 +59,11 @@ class CosEmulator:
     and kept with the data.
     ``hosts`` are further names to answer to, by path or with the bucket in front;
     ``domains`` map a name to a bucket. ``anonymous`` turns off the check of signatures,
-    on loopback only. With ``tls`` it is reached over https as well, on ``tls_port``.
+    on loopback only. ``seed`` is what is stored from the beginning: a folder with one folder
+    for each bucket, or {bucket: {key: content}}. ``start`` is the time that stored things
+    begin at. ``retain`` leaves the temporary directory where it is. ``control`` says
+    whether this machine may steer it at ``/_emu``; if it does not, only without ``data``.
+    With ``tls`` it is reached over https as well, on ``tls_port``.
     ``console`` says whether there is a web console; if it does not, there is one on loopback.
     """
 
@@ -74,6 +84,10 @@ class CosEmulator:
         domains: Mapping[str, str] | None = None,
         anonymous: bool = False,
         limits: Limits | None = None,
+        seed: Seed | None = None,
+        start: datetime | float | None = None,
+        retain: bool = False,
+        control: bool | None = None,
         tls: bool = False,
         tls_port: int = 0,
         console: bool | None = None,
@@ -84,9 +98,13 @@ class CosEmulator:
             log.warning("listening on %s: reachable from other machines", host)
         self.host, self.port, self.region, self.appid = host, port, region, appid
         self._data = None if data is None else Path(data)
-        kept_id, kept_key = _kept_pair(self._data)
+        kept_id, kept_key = kept_pair(self._data)
         self.secret_id, self.secret_key = secret_id or kept_id, secret_key or kept_key
-        self.clock = Clock()
+        self.clock = Clock(start=start)
+        self.requests = Requests()
+        """The requests so far, oldest first, to be looked at and counted."""
+        self._seed, self._is_retained = seed, retain
+        self.has_control = data is None if control is None else control
         self._first_buckets = tuple(buckets)
         self._limits = limits or Limits(min_part_size=min_part_size)
         hosts = tuple(hosts)
@@ -97,22 +115,41 @@ class CosEmulator:
         self._keyring = Keyring(open_to=appid if anonymous else None)
         self.add_credentials(self.secret_id, self.secret_key)
         self._faults = FaultBook(faults)
-        self._journal = Journal()
         self._is_closing = False
+
+    @classmethod  # pyright: ignore[reportArgumentType]  (callers are checked by it all the same)
+    def in_thread(
+        cls: Callable[P, CosEmulator], *args: P.args, **options: P.kwargs
+    ) -> ThreadedEmulator:
+        """The same server, made of the same arguments, in a thread of its own.
+
+        For code without an event loop: ``with CosEmulator.in_thread() as server``.
+        """
+        return ThreadedEmulator(cls(*args, **options))
 
     # -- life
 
     async def start(self) -> Self:
         self._root = self._data or Path(tempfile.mkdtemp(prefix="cos-emulator-"))
         self._services = await asyncio.to_thread(self._open_store)
+        self._snapshots = Snapshots(self._services)
         try:
-            for name in self._first_buckets:
-                await self.create_bucket(name)
+            await self._fill()
             await self._listen()
         except BaseException:
             self._close_store()
             raise
         return self
+
+    async def _fill(self) -> None:
+        """What is there from the beginning."""
+        for name in self._first_buckets:
+            await self.create_bucket(name)
+        if self._seed is not None:
+            await self.seed(self._seed)
+        # What somebody keeps is not to be thrown away by a reset.
+        if self._data is None:
+            await self._snapshots.take(START)
 
     async def _listen(self) -> None:
         serving = await asyncio.to_thread(self._prepare_tls) if self._has_tls else None
@@ -121,22 +158,19 @@ class CosEmulator:
             services=self._services,
             keyring=self._keyring,
             faults=self._faults,
-            journal=self._journal,
+            journal=self.requests,
             is_closing=lambda: self._is_closing,
             tunnel=doors.tunnel,
         )
-        self._web = Console(self, self._services, self._hosts)
-        aside = [] if self.console is False else [self._web]
-
-        async def handle(request: web.BaseRequest) -> web.StreamResponse:
-            for other in aside:
-                if other.concerns(request):
-                    return await other.answer(request)
-            return await handler.handle(request)
-
+        console = Console(self, self._services, self._hosts)
+        aside = [Control(self, self._hosts)] if self.has_control else []
+        others = [] if self.console is False else [console]
+        self._front = Front(handler.handle, *aside, *others)
         host = self.host if self.host in _ALL else _NEAR.get(self.host, self.host)
-        opened = await doors.open(handle, host, self.port, self.tls_port)
+        opened = await doors.open(self._front.handle, host, self.port, self.tls_port)
         self.port, self.tls_port = opened
+        self.console_url = console.url
+        """Where a browser finds the web console. It holds a key, which is not for everybody."""
 
     def _prepare_tls(self) -> ssl.SSLContext:
         from . import trust  # noqa: PLC0415  (it brings cryptography, which only TLS needs)
@@ -177,9 +211,10 @@ class CosEmulator:
         await asyncio.to_thread(self._close_store)
 
     def _close_store(self) -> None:
+        self._snapshots.close()
         self._services.database.close()
         self._services.blobs.close()
-        if self._data is None:
+        if self._data is None and not self._is_retained:
             shutil.rmtree(self._root)
 
     async def __aenter__(self) -> Self:
@@ -215,14 +250,19 @@ class CosEmulator:
         return f"http://{self.endpoint}"
 
     @property
+    def directory(self) -> Path:
+        """Where its files are, once it was started."""
+        return self._root
+
+    @property
     def tls_url(self) -> str:
         """Where it is reached over https, if it has TLS."""
         return f"https://{self.tls_endpoint}"
 
     @property
-    def console_url(self) -> str:
-        """Where a browser finds the web console. It holds a key, which is not for everybody."""
-        return self._web.url
+    def best_url(self) -> str:
+        """Where a client should reach it: over https, if it has TLS."""
+        return self.tls_url if self._has_tls else self.url
 
     @property
     def ca_file(self) -> Path | None:
@@ -231,8 +271,7 @@ class CosEmulator:
 
     def settings(self) -> dict[str, Any]:
         """Keywords for a client's ``CosConfig``, for https if the server has TLS."""
-        url = self.tls_url if self._has_tls else self.url
-        scheme, _, endpoint = url.partition("://")
+        scheme, _, endpoint = self.best_url.partition("://")
         host, _, port = endpoint.rpartition(":")
         settings: dict[str, Any] = {
             "Region": self.region,
@@ -244,6 +283,23 @@ class CosEmulator:
             "ServiceDomain": endpoint,
         }
         return settings if self.ca_file is None else settings | {"VerifySSL": str(self.ca_file)}
+
+    def connection(self) -> dict[str, Any]:
+        """All that another program needs, as JSON can say it. It holds the secret key."""
+        return {
+            "endpoint": self.endpoint,
+            "url": self.url,
+            "tls_url": self.tls_url if self._has_tls else None,
+            "ca_file": None if self.ca_file is None else str(self.ca_file),
+            "console_url": self.console_url,
+            "region": self.region,
+            "appid": self.appid,
+            "buckets": sorted(self._services.buckets),
+            "secret_id": self.secret_id,
+            "secret_key": self.secret_key,
+            "settings": self.settings(),
+            "pid": os.getpid(),
+        }
 
     def add_credentials(
         self,
@@ -281,86 +337,32 @@ class CosEmulator:
         """The rules in force and how often they fired, in the order they were added."""
         return tuple(self._faults)
 
+    def drop_fault(self, fault: Fault) -> None:
+        """Drop one rule; what was counted stays in it."""
+        self._faults.remove(fault)
+
     def heal(self) -> None:
         """Drop all rules."""
         self._faults.heal()
 
     # -- what happened
 
-    @property
-    def requests(self) -> list[RequestRecord]:
-        """The requests so far, oldest first."""
-        return list(self._journal.records)
-
     def count(self, operation: str, status: int | None = None) -> int:
         """How many requests there were, or how many were answered with this status."""
-        return self._journal.count(operation, status)
+        return self.requests.count(operation, status)
+
+    async def wait_for(
+        self, operation: str, number: int = 1, *, status: int | None = None, timeout_s: float = 5
+    ) -> None:
+        """Wait until there were so many requests, or so many answered with this status.
+
+        Raises TimeoutError, with a list of what came.
+        """
+        await self.requests.reach(operation, number, status=status, timeout_s=timeout_s)
+
+    def snapshots(self) -> list[str]:
+        """The names of the snapshots there are."""
+        return self._snapshots.names()
 
     def forget_requests(self) -> None:
-        self._journal.clear()
-
-    # -- what is stored, without a client
-
-    async def create_bucket(self, name: str, *, acl: str = "private") -> None:
-        """Make sure there is such a bucket, of this server's own account."""
-        if name in self._services.buckets:
-            return
-        now = int(self.clock.now())
-        bucket = Bucket(name, self.appid, self.region, now, acl, "")
-        await self._services.database.run(buckets.create, bucket)
-        self._services.buckets[name] = bucket
-
-    async def put(self, bucket: str, key: str, content: bytes) -> None:
-        """Store an object."""
-        blob = await self._services.blobs.store(content)
-        new = Version(
-            bucket=bucket,
-            key=key,
-            modified=int(self.clock.now()),
-            size=blob.size,
-            etag=blob.md5,
-            crc=blob.crc,
-            layout=blob.layout,
-        )
-        await self._services.database.run(versions.save, new)
-
-    async def read(self, bucket: str, key: str) -> bytes:
-        """The content of an object."""
-        database, blobs = self._services.database, self._services.blobs
-        await self._services.sweeper.settle(bucket)
-        version = await database.run(versions.find, bucket, key)
-        try:
-            return b"".join([piece async for piece in blobs.read(version.layout)])
-        finally:
-            database.release(version.layout)
-
-    async def uploads(self, bucket: str) -> list[tuple[str, str]]:
-        """Key and id of each multipart upload under way, oldest first."""
-        await self._services.sweeper.settle(bucket)
-        return await self._services.database.run(_uploads, bucket)
-
-
-def _uploads(job: Job, bucket: str) -> list[tuple[str, str]]:
-    rows = job.rows("SELECT key, id FROM uploads WHERE bucket = ? ORDER BY row", bucket)
-    return [(key.decode(), identity) for key, identity in rows]
-
-
-def _kept_pair(data: Path | None) -> tuple[str, str]:
-    """The key pair of a directory, made up when it is new, so that a restart keeps it."""
-    # Letters and digits, as a real one: tools take a leading dash for an option.
-    made = (f"AKID{secrets.token_hex(16)}", secrets.token_hex(16))
-    if data is None:
-        return made
-    path = data / "credentials.json"
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        return str(kept["secret_id"]), str(kept["secret_key"])
-    except FileNotFoundError:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except (ValueError, KeyError, TypeError):
-        log.warning("%s cannot be read: a new key pair is made", path)
-        path.unlink()
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(file, "w", encoding="utf-8") as stream:
-        json.dump(dict(zip(("secret_id", "secret_key"), made, strict=True)), stream)
-    return made
+        self.requests.clear()

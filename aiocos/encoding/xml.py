@@ -47,9 +47,12 @@ def parse(document: bytes, roots: Collection[str]) -> etree._Element:
     if b"<!DOCTYPE" in document:
         raise ResponseParseError("the answer holds a DOCTYPE, which COS never sends")
     try:
-        root = etree.fromstring(document.lstrip(), parser)
+        root, flaw = etree.fromstring(document.lstrip(), parser), None
     except etree.XMLSyntaxError as error:
-        raise ResponseParseError(f"the answer is not well-formed XML: {error}") from error
+        root, flaw = etree.Element("none"), str(error)
+    if flaw is not None:
+        # Not from the parser's error: where causes are pickled too, as Dask does, that one cannot be.
+        raise ResponseParseError(f"the answer is not well-formed XML: {flaw}")
     if root.getroottree().docinfo.internalDTD is not None:
         raise ResponseParseError("the answer holds a DOCTYPE, which COS never sends")
     name = local_name(root)

@@ -110,6 +110,10 @@ class CredentialChain:
             if isinstance(source, RefreshesAhead):
                 await source.end_refresh()
 
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out which source it was: on another machine it may be another one."""
+        return {**vars(self), "_chosen": None}
+
     def __repr__(self) -> str:
         return f"<CredentialChain: {', '.join(map(_name, self._sources))}>"
 

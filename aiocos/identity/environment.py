@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from aiocos.credentials import Credentials
 from aiocos.errors import CredentialsError, ParameterError
@@ -99,6 +99,10 @@ class EnvironmentCredentials(Source):
         """Stop a refresh that nobody waits for."""
         if self._role is not None:
             await self._role.end_refresh()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the keys that were found here: elsewhere they are looked for anew."""
+        return {**super().__getstate__(), "_role": None, "_role_of": None}
 
     def _wanted_role(
         self, credentials: Credentials, environ: Environment

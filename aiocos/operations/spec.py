@@ -123,8 +123,8 @@ class Operation(Generic[R]):
         for keyword in options.keys() - accepts.keys():
             raise unknown_keyword(keyword, self.name, [*accepts, *self.named])
         # In the table's order: the same call is the same bytes, however it was written.
-        for keyword, option in accepts.items():
-            value = options.get(keyword)
+        for keyword in filter(options.__contains__, accepts):
+            option, value = accepts[keyword], options[keyword]
             if value is None:
                 continue
             match option.place:

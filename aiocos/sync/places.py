@@ -64,9 +64,9 @@ class LocalFolder:
 
     path: Path
 
-    def file(self, path: str) -> Path:
+    def file(self, path: str) -> str:
         """Return where a file below the folder is."""
-        return self.path / path
+        return os.path.join(self.path, path)
 
     def __str__(self) -> str:
         return str(self.path)

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Final, Self, cast
 
 from aiocos.encoding.digest import crc64
-from aiocos.errors import CosClientError
+from aiocos.errors import PlanError
 from aiocos.sync.actions import Count, SyncAction, SyncTotals
 from aiocos.sync.places import Folder, from_json, to_json
 
@@ -30,10 +30,6 @@ _CHECK_LENGTH: Final = len(b',"check":"0123456789abcdef"}\n')
 _MOST_LINE: Final = 1 << 20
 _STEP: Final = 1000
 """Lines between two places in the file that are remembered."""
-
-
-class PlanError(CosClientError):
-    """The plan cannot be used: it is cut, was changed, or is of another version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +99,17 @@ class PlanWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of a plan that was not ended, of which nothing stays."""
         self._file.close()
         self._part.unlink(missing_ok=True)
+
+    def add_all(self, actions: Iterable[SyncAction]) -> None:
+        """Write some actions."""
+        for action in actions:
+            self.add(action)
 
     def add(self, action: SyncAction) -> None:
         """Write one action."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
 from typing import Final, NoReturn, TypedDict, TypeVar, cast
 
@@ -21,7 +21,7 @@ from aiocos.errors import (
     Failure,
     TransferError,
 )
-from aiocos.transfer.limits import Priority, Share
+from aiocos.transfer.limits import Both, Priority, Share
 from aiocos.transfer.manager import TransferManager
 from aiocos.transfer.progress import Progress, cancellations, flat
 
@@ -118,15 +118,10 @@ class BoundedShare(Share):
         super().__init__(model._limits, priority)
         self._turns = asyncio.Semaphore(most) if most is not None else None
 
-    @asynccontextmanager
-    async def slot(self, size: int) -> AsyncIterator[None]:
+    def slot(self, size: int) -> AbstractAsyncContextManager[None]:
         """Hold one request and ``size`` bytes of memory."""
-        if self._turns is None:
-            async with super().slot(size):
-                yield
-        else:
-            async with self._turns, super().slot(size):
-                yield
+        inner = super().slot(size)
+        return inner if self._turns is None else Both(self._turns, inner)
 
 
 class FileProgress(Progress):

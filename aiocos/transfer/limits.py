@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from itertools import count
 from typing import Final, Literal, NamedTuple
 
@@ -36,12 +35,10 @@ class Share:
         self._limits = limits
         self.rank = _RANKS[priority]
 
-    @asynccontextmanager
-    async def slot(self, size: int) -> AsyncIterator[None]:
+    def slot(self, size: int) -> AbstractAsyncContextManager[None]:
         """Hold one request and ``size`` bytes of memory."""
         # In this order, so that nobody who waits for memory keeps a request from its holders.
-        async with self.memory(size), self._limits.requests.held(self, 1):
-            yield
+        return Both(self.memory(size), self._limits.requests.held(self, 1))
 
     def memory(self, size: int) -> AbstractAsyncContextManager[None]:
         """Hold ``size`` bytes of memory."""
@@ -80,23 +77,16 @@ class Bound:
         self.waiting: dict[Share, deque[_Waiter]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    @asynccontextmanager
-    async def held(self, share: Share, amount: int) -> AsyncIterator[None]:
+    def held(self, share: Share, amount: int) -> AbstractAsyncContextManager[None]:
         """Hold so much of it; nothing at all is not waited for."""
-        if not amount:
-            yield
-            return
-        await self._take(share, amount)
-        try:
-            yield
-        finally:
-            self._give_back(share, amount)
+        return _Held(self, share, amount)
 
     def fits(self, share: Share, amount: int) -> bool:
         """Whether a share may have so much now; what is more than there is goes alone."""
         return self.taken + amount <= self.quota[share.rank] or not self.taken
 
-    async def _take(self, share: Share, amount: int) -> None:
+    async def take(self, share: Share, amount: int) -> None:
+        """Wait until there is so much, and take it."""
         self._check_loop()
         if not self.waiting and self.fits(share, amount):
             self._give(share, amount)
@@ -109,7 +99,7 @@ class Bound:
         except BaseException:
             queue = self.waiting.get(share, deque())
             if waiter.granted.done() and not waiter.granted.cancelled():
-                self._give_back(share, amount)
+                self.give_back(share, amount)
             elif waiter in queue:
                 queue.remove(waiter)
                 if not queue:
@@ -121,7 +111,8 @@ class Bound:
         self.taken += amount
         self.holders[share] = self.holders.get(share, 0) + amount
 
-    def _give_back(self, share: Share, amount: int) -> None:
+    def give_back(self, share: Share, amount: int) -> None:
+        """Let others have it."""
         self.taken -= amount
         left = self.holders.get(share, 0) - amount
         if left:
@@ -154,6 +145,51 @@ class Bound:
                     "this TransferManager is in use in another event loop: make one for each"
                 )
             self._loop = loop
+
+
+# Classes, not generators: every small request goes through three of these.
+class _Held(AbstractAsyncContextManager[None]):
+    """So much of a bound, while the block runs."""
+
+    __slots__ = ("_amount", "_bound", "_share")
+
+    def __init__(self, bound: Bound, share: Share, amount: int) -> None:
+        self._bound, self._share, self._amount = bound, share, amount
+
+    async def __aenter__(self) -> None:
+        if self._amount:
+            await self._bound.take(self._share, self._amount)
+
+    async def __aexit__(self, *error: object) -> None:
+        if self._amount:
+            self._bound.give_back(self._share, self._amount)
+
+
+class Both(AbstractAsyncContextManager[None]):
+    """Two things that are held together, the second one taken last and let go first."""
+
+    __slots__ = ("_first", "_second")
+
+    def __init__(
+        self,
+        first: AbstractAsyncContextManager[object],
+        second: AbstractAsyncContextManager[object],
+    ) -> None:
+        self._first, self._second = first, second
+
+    async def __aenter__(self) -> None:
+        await self._first.__aenter__()
+        try:
+            await self._second.__aenter__()
+        except BaseException:
+            await self._first.__aexit__(None, None, None)
+            raise
+
+    async def __aexit__(self, *error: object) -> None:
+        try:
+            await self._second.__aexit__(None, None, None)
+        finally:
+            await self._first.__aexit__(None, None, None)
 
 
 class Bandwidth:

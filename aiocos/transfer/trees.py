@@ -227,7 +227,7 @@ async def download_one(work: Work, landing: Landing, target: Path) -> Any:
             if _is_small(work, landing.remote):
                 await _download_small(work, landing.remote, place)
                 return None
-            job = _ListedDownload(work, landing.remote, place, shown)
+            job = ListedDownload(work, landing.remote, place, shown)
             return await work.transfer(job, landing.remote.size)
     except (OSError, CosClientError) as error:
         cause = error.__cause__ if type(error) is CosClientError else error
@@ -272,7 +272,7 @@ async def _get_listed(work: Work, remote: Remote) -> GetObjectResult:
     return response
 
 
-class _ListedDownload(FileDownload):
+class ListedDownload(FileDownload):
     """The download of an object; what a HEAD would say is known where it was listed."""
 
     def __init__(self, work: Work, remote: Remote, place: Path, shown: Path) -> None:
@@ -330,18 +330,29 @@ def _size(text: str) -> int:
 # -- away ----------------------------------------------------------------------
 
 
-async def deletions(work: Work, prefix: str) -> AsyncIterator[Chore]:
+def deletions(work: Work, prefix: str) -> AsyncIterator[Chore]:
     """Give a chore for each thousand keys that begin with a prefix."""
-    batch: list[str] = []
+    return deletions_of(work, _keys_below(work, prefix))
+
+
+async def _keys_below(work: Work, prefix: str) -> AsyncIterator[str]:
     async with closing(work.client.iter_objects(work.bucket, Prefix=prefix)) as listing:
         async for item in listing:
             key = item["Key"]
             if not key.startswith(prefix):
                 raise ResponseParseError(f"asked for keys that begin with {prefix!r}, got {key!r}")
+            yield key
+
+
+async def deletions_of(work: Work, keys: AsyncIterator[str]) -> AsyncIterator[Chore]:
+    """Give a chore for each thousand of these keys, which are as a listing has them."""
+    batch: list[str] = []
+    async with closing(keys) as given:
+        async for key in given:
             work.progress.total += 1
             if not key.isprintable() or key.startswith("/"):
                 # XML cannot carry every character that a key can hold.
-                yield Chore(work.names(key), partial(_delete_one, work, key))
+                yield Chore(work.names(key), partial(delete_one, work, key))
                 continue
             batch.append(key)
             if len(batch) == MAX_DELETE_KEYS:
@@ -352,10 +363,13 @@ async def deletions(work: Work, prefix: str) -> AsyncIterator[Chore]:
 
 
 def _deletion(work: Work, batch: list[str]) -> Chore:
-    return Chore(f"{len(batch)} keys from {work.names(batch[0])} on", partial(_delete, work, batch))
+    return Chore(
+        f"{len(batch)} keys from {work.names(batch[0])} on", partial(delete_keys, work, batch)
+    )
 
 
-async def _delete(work: Work, keys: list[str]) -> None:
+async def delete_keys(work: Work, keys: list[str]) -> set[str]:
+    """Delete up to a thousand keys in one request; return those that COS would not."""
     targets: list[DeleteTarget] = [{"Key": key} for key in keys]
     async with work.share.slot(0):
         result = await work.client.delete_objects(
@@ -366,9 +380,11 @@ async def _delete(work: Work, keys: list[str]) -> None:
         work.report.failed(work.names(failure["Key"]), _refusal(failure))
     work.report.count(files=len(keys) - len(refused))
     work.progress.advance(len(keys) - len(refused))
+    return {failure["Key"] for failure in refused}
 
 
-async def _delete_one(work: Work, key: str) -> None:
+async def delete_one(work: Work, key: str) -> None:
+    """Delete a key that a list in XML cannot carry."""
     async with work.share.slot(0):
         await work.client.delete_object(work.bucket, addressed(key), **work.options)
     work.report.count()

@@ -339,7 +339,7 @@ def test_a_certificate_that_is_not_trusted(doctor, server, bucket, certificates)
         code, found, _ = doctor(f"cos://{bucket}", "--endpoint", f"https://localhost:{port}")
     assert (code, states(found)) == (1, {"certificate": "wrong"})
     assert found["connection"]["state"] == "ok"
-    assert "SSL_CERT_FILE" in found["certificate"]["advice"]
+    assert "--ca-file" in found["certificate"]["advice"]
 
 
 def test_what_does_not_speak_tls(doctor, server, bucket):

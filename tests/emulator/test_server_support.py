@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 import aiocos.emulator
 from aiocos.emulator import support
 from aiocos.emulator.operations import OPERATIONS
@@ -32,3 +34,21 @@ async def test_what_is_not_there_is_named(wire):
     for name in ("PutBucketLifecycle", "OptionsObject", "GetSymlink"):
         assert f" {name}," in answer.xml("Message")
     assert answer.xml("Message").count("OptionsObject") == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "near"),
+    [
+        ("DELETE", "/k?acl", "PutObjectACL, GetObjectACL"),
+        ("PUT", "/?replicatoin", None),
+        ("POST", "/?versioning", "PutBucketVersioning, GetBucketVersioning"),
+        ("PUT", "/?uploads", "ListMultipartUploads"),
+        ("GET", "/k?torrent", None),
+    ],
+)
+async def test_what_was_meant_is_named(wire, method, target, near):
+    """The same with another method is named as the nearest, if there is something so near."""
+    answer = await wire.ask(method, target, {}, None if method == "GET" else b"")
+    if near is not None:
+        assert (answer.status, answer.code) == (501, "NotImplemented")
+        assert f"Nearest: {near}." in answer.xml("Message")

@@ -36,6 +36,7 @@ from aiocos.types import (
     CORSConfiguration,
     DownloadFileOptions,
     DownloadFileResult,
+    FilterRule,
     GetBucketLifecycleResult,
     InputSerialization,
     LifecycleRule,
@@ -447,3 +448,22 @@ def errors(error: aiocos.CosException) -> str:
         assert_type(error.journal, Path | None)
         assert_type(error.failures, tuple[aiocos.Failure, ...])
     return error.get_error_msg()
+
+
+async def syncs(client: CosS3Client) -> None:
+    done = await client.sync("site", f"cos://{BUCKET}/www", Delete=True, MaxDelete="10%")
+    assert_type(done["Uploaded"], int)
+    elsewhere = aiocos.CosFolder(BUCKET, "www", Region="ap-beijing")
+    rules: list[FilterRule] = [("exclude", "*.tmp")]
+    await client.sync(elsewhere, f"cos://{BUCKET}/www", Filters=rules, StorageClass="STANDARD_IA")
+    async for action in client.plan_sync(Path("site"), f"cos://{BUCKET}", Compare="checksum"):
+        assert_type(action.backup, str | None)
+    totals = await client.save_sync_plan("plan.jsonl", "site", f"cos://{BUCKET}")
+    assert_type(totals["unchanged"], int)
+    await client.apply_sync_plan("plan.jsonl", MAXThread=4)
+
+
+async def wrong_syncs(client: CosS3Client) -> None:
+    await client.sync("site", f"cos://{BUCKET}", Compare="luck")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await client.sync("site", f"cos://{BUCKET}", Delte=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    client.plan_sync("site", f"cos://{BUCKET}", StorageClass="COLD")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

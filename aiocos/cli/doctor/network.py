@@ -126,7 +126,7 @@ def _unreached(way: Way, error: Exception) -> list[Finding]:
 
 
 def _distrusted(where: str, error: ssl.SSLCertVerificationError) -> Finding:
-    advice = "A proxy may open TLS here: SSL_CERT_FILE=FILE names the authority it uses."
+    advice = "A proxy may open TLS here: --ca-file FILE names the authority it uses."
     if error.verify_code == _EXPIRED:
         advice = "If this machine's clock is right, the server's owner must renew it."
     elif error.verify_code in _WRONG_HOST:
