@@ -51,7 +51,7 @@ def parse(document: bytes, roots: Collection[str]) -> etree._Element:
     except etree.XMLSyntaxError as error:
         root, flaw = etree.Element("none"), str(error)
     if flaw is not None:
-        # Not from the parser's error: where causes are pickled too, as Dask does, that one cannot be.
+        # Not from the parser's error, which cannot be pickled: Dask pickles causes, too.
         raise ResponseParseError(f"the answer is not well-formed XML: {flaw}")
     if root.getroottree().docinfo.internalDTD is not None:
         raise ResponseParseError("the answer holds a DOCTYPE, which COS never sends")

@@ -77,8 +77,9 @@ class Deleter:
         self, bucket: CosFolder, there: list[tuple[int, SyncAction]], note: Note
     ) -> None:
         by_key = {bucket.key(action.path): (number, action) for number, action in there}
-        plain = [key for key in by_key if key.isprintable() and not key.startswith("/")]
-        odd = [key for key in by_key if key not in set(plain)]
+        plain, odd = list[str](), list[str]()
+        for key in by_key:
+            (plain if key.isprintable() and not key.startswith("/") else odd).append(key)
 
         async def chores() -> AsyncIterator[Chore]:
             # XML cannot carry every character that a key can hold.
