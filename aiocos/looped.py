@@ -3,7 +3,8 @@
 In: a configuration. Out: a client nobody has to close. It is for tests, where the loop that
 made the connections may be gone before anybody could await their end, and belongs to a plugin
 that is not known here. Closing hangs on an asynchronous generator: whoever ends a loop properly,
-as ``asyncio.run`` and all test plugins do, lets every generator of it finish first.
+as ``asyncio.run`` and all test plugins do, lets every generator of it finish first. In a loop
+that comes after, the client begins anew.
 """
 
 from __future__ import annotations
@@ -16,16 +17,23 @@ from aiocos.session import Session
 
 
 class LoopedClient(CosS3Client):
-    """Closes with the loop of its first request."""
+    """Closes with the loop it is used in; a loop that comes after the end of that is the next."""
 
     _keeper: AsyncGenerator[None] | None = None
     _loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def _is_ready(self) -> bool:
-        return self._keeper is not None and super()._is_ready
+        return self._keeper is not None and not self._is_orphan and super()._is_ready
+
+    @property
+    def _is_orphan(self) -> bool:
+        return self._loop is not None and self._loop.is_closed()
 
     async def _ready(self) -> Session:
+        if self._is_orphan:
+            self._session = Session(self._config, self._policy)
+            self._keeper = None
         session = await super()._ready()
         if self._keeper is None:
             self._loop = asyncio.get_running_loop()

@@ -35,14 +35,15 @@ def tls_settings(config: CosConfig) -> ssl.SSLContext | bool:
     """Return the TLS settings: True is aiohttp's own, verified, context."""
     if config.Scheme == "http" or (config.VerifySSL in {None, True} and config.SSLCert is None):
         return True
+    bundle = config.VerifySSL if isinstance(config.VerifySSL, str) else None
     try:
-        bundle = config.VerifySSL if isinstance(config.VerifySSL, str) else None
         context = ssl.create_default_context(cafile=bundle)
         if config.SSLCert is not None:
             pair = (config.SSLCert,) if isinstance(config.SSLCert, str) else config.SSLCert
             context.load_cert_chain(*pair)
     except (OSError, ssl.SSLError) as error:
-        raise ParameterError(f"VerifySSL or SSLCert cannot be read: {error}") from error
+        given = f"VerifySSL {bundle!r} or SSLCert" if bundle else "SSLCert"
+        raise ParameterError(f"{given} cannot be read: {error}") from error
     if config.VerifySSL is False:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

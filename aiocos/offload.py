@@ -127,7 +127,7 @@ async def in_thread(executor: Executor, function: Callable[..., T], *args: objec
         return await asyncio.shield(call)
     except asyncio.CancelledError:
         if not job.cancel():
-            await _let_go(call)
+            await let_go(call)
         raise
 
 
@@ -136,11 +136,11 @@ async def finished(call: asyncio.Future[T]) -> T:
     try:
         return await asyncio.shield(call)
     except asyncio.CancelledError:
-        await _let_go(call)
+        await let_go(call)
         raise
 
 
-async def _let_go(call: asyncio.Future[T]) -> None:
+async def let_go(call: asyncio.Future[T]) -> None:
     """Wait for a call whose outcome nobody wants any more, also while being cancelled."""
     while not call.done():
         with contextlib.suppress(asyncio.CancelledError):

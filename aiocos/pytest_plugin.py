@@ -2,8 +2,8 @@
 
 In: fixture names in a test's arguments, and ``@pytest.mark.cos``. Out: a local server in a thread
 of its own, one for the session (and for each process of pytest-xdist), so that any event loop,
-or none, can use it; what a test changes in it is gone after the test. Nothing is loaded before
-the first fixture is used.
+or none, can use it; what a test changes in it is gone after the test. Neither server nor client
+is loaded before the first fixture is used.
 
     async def test_upload(cos_client, cos_bucket):
         await cos_client.put_object(cos_bucket, b"hello", "a.txt")
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 _MARKER: Final = """\
 cos(seed=None, buckets=(), clock=None): what the local COS is like for this test. seed: {key: \
 content}, or a folder, for cos_bucket; buckets: further names, or {name: {key: content}}; clock: a \
-timedelta it is ahead, or the datetime it is."""
+timedelta by which it moves ahead after all that is stored, which is then that old; or the \
+datetime it is when that is stored."""
 _WISHES: Final = frozenset({"seed", "buckets", "clock"})
 _numbers: Final = count(1)
 
@@ -171,11 +172,9 @@ def _prepare(
 ) -> None:
     """Make the server what the test wishes; ``made`` are then the buckets that were not there."""
     clock, seed, buckets = (wishes.get(name) for name in ("clock", "seed", "buckets"))
-    if isinstance(clock, timedelta):
-        server.advance(seconds=clock.total_seconds())
-    elif isinstance(clock, datetime):
+    if isinstance(clock, datetime):
         server.set_time(clock)
-    elif clock is not None:
+    elif not isinstance(clock, timedelta | None):
         raise pytest.UsageError(f"clock={clock!r}: it is a timedelta, or a datetime with tzinfo")
     if seed is not None:
         contents = Path(seed) if isinstance(seed, str) else seed
@@ -187,3 +186,5 @@ def _prepare(
         known = {bucket["name"] for bucket in server.state()}
         made += {bucket_name(name, server.appid) for name in names} - known
         server.seed(buckets if isinstance(buckets, Mapping) else {name: {} for name in names})
+    if isinstance(clock, timedelta):  # last: what was stored is then as old as that
+        server.advance(seconds=clock.total_seconds())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -123,13 +123,16 @@ class StreamBody(ABC):
             ClientStateError: some of the body was read before.
             OSError: the file cannot be written, or what is there is not a regular file.
         """
+        await self._to_file(Path(path))
+
+    async def _to_file(self, target: Path, check: Callable[[], None] | None = None) -> None:
+        """Do that; ``check`` may still refuse, in the thread, just before the file is renamed."""
         self._session.check()
         if self._received or self.verified is not None:
             raise ClientStateError(
                 f"{self._received} bytes of this body were read already, so a file would lack "
                 "them: ask for the object again"
             )
-        target = Path(path)
         part = files.beside(target)
         work = FileWork(self._session.executor)
         try:
@@ -145,6 +148,8 @@ class StreamBody(ABC):
                 await work.run(os.ftruncate, file, 0)
                 await self._write_all(file, work)
             threaded = FileWork(self._session.executor, threaded=True)
+            if check is not None:
+                await threaded.run(check)
             await threaded.run(files.publish, file, part, target)
         except BaseException:
             self.close()

@@ -4,8 +4,9 @@
 
 In: what an Observer is told. Out: a span for each transfer, within it one for each operation,
 within that one for each attempt; and metrics. They go to the providers that the application
-has set up; without any, nowhere. A client that is given no Telemetry makes none, and nothing
-of OpenTelemetry is imported.
+has set up; without any, nowhere: the extra ``otel`` brings the API alone, and an SDK
+(``opentelemetry-sdk``) and an exporter are the application's choice. A client that is given no
+Telemetry makes none, and nothing of OpenTelemetry is imported.
 
 An attempt's span is what the conventions for HTTP clients say, but for ``url.full``: a key may
 name a person, so keys are told only with ``keys=True``, and queries never, because those of a

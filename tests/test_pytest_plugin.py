@@ -151,12 +151,25 @@ def test_own_loop(cos_client, cos_bucket):
         return await cos_client.object_exists(cos_bucket, "k")
     assert asyncio.run(both())
 
+def test_own_loops(cos_client, cos_bucket):
+    asyncio.run(cos_client.put_object(cos_bucket, b"v", "k"))
+    assert asyncio.run(cos_client.object_exists(cos_bucket, "k"))
+
 @pytest.mark.cos(seed={"a/b": "text"}, buckets=["more"], clock=timedelta(days=3))
 def test_marker(cos_emulator, cos_bucket):
     import time
     assert cos_emulator.read(cos_bucket, "a/b") == b"text"
     assert "more-1250000000" in [bucket["name"] for bucket in cos_emulator.state()]
     assert cos_emulator.now - time.time() > 250_000
+
+@pytest.mark.cos(seed={"a": "text"}, clock=timedelta(days=400))
+def test_old_objects(cos_emulator, cos_client, cos_bucket):
+    import time
+    from email.utils import parsedate_to_datetime
+    answer = asyncio.run(cos_client.head_object(cos_bucket, "a"))
+    modified = parsedate_to_datetime(answer["Last-Modified"]).timestamp()
+    assert abs(time.time() - modified) < 100
+    assert cos_emulator.clock.now() - modified > 399 * 86400
 
 @pytest.mark.cos(seed=HERE, buckets={"m": {"k": b"v"}}, clock=MARK)
 def test_marker_with_folder(cos_emulator, cos_bucket):
@@ -193,7 +206,7 @@ class TestCase(unittest.TestCase):
 
 def test_sync_tests_and_the_marker(run):
     """Tests without a loop use the server too; each begins with what its marker says, no more."""
-    assert "9 passed" in run(SYNC)
+    assert "11 passed" in run(SYNC)
 
 
 def test_the_first_example(run):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -18,6 +19,7 @@ from aiocos import (
     SourceChangedError,
     TransferError,
 )
+from aiocos.emulator import CosEmulator
 from aiocos.sync.done import Done
 from aiocos.sync.planfile import PlanFile
 from aiocos.transfer.manager import TransferConfig
@@ -140,6 +142,16 @@ async def test_a_plan_is_for_its_endpoint(plan, client):
     async with CosS3Client(config) as other:
         with pytest.raises(ParameterError, match="was made for"):
             await other.apply_sync_plan(plan)
+
+
+async def test_a_plan_is_for_its_server(plan, client, emulator):
+    """Of two servers on this machine, the one that was not looked at is left alone."""
+    async with CosEmulator() as stranger, CosS3Client(CosConfig(**stranger.settings())) as other:
+        with pytest.raises(ParameterError, match="was made for") as caught:
+            await other.apply_sync_plan(plan)
+        assert stranger.requests == []
+        assert f":{urlsplit(stranger.url).port}" in str(caught.value)
+    assert lines(plan)[0]["endpoint"].endswith(f":{urlsplit(emulator.url).port}")
 
 
 async def test_a_plan_that_deletes_too_much_is_refused_later_too(client, source, tmp_path):

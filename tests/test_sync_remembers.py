@@ -64,6 +64,17 @@ def test_numbers_of_64_bits(memory, tmp_path):
     memory.close()
 
 
+@pytest.mark.parametrize("mtime_ns", [32_503_680_000_000_000_000, -(10**19)])
+def test_a_time_out_of_this_world_harms_no_other_file(memory, tmp_path, mtime_ns):
+    """A file of the year 3000, or of 1600, is not remembered; all others are."""
+    strange = FILE._replace(inode=78, mtime_ns=mtime_ns)
+    memory.keep(strange, KNOWN)
+    memory.keep(FILE, KNOWN)
+    memory = again(memory, tmp_path)
+    assert memory.find([strange, FILE]) == [None, KNOWN]
+    memory.close()
+
+
 @pytest.mark.parametrize("content", [b"no database", b"SQLite format 3\0" + bytes(100)])
 def test_a_damaged_memory_starts_over(tmp_path, content):
     """What is no database any more is replaced by an empty one."""

@@ -74,6 +74,8 @@ VERBS: Final = (
     completing.completion,
     emulating.emulator,
 )
+BUSY: Final = frozenset({moving.cp, moving.mv, syncing.sync, changing.rm})
+"""Verbs that send a request for each of many files."""
 for _verb in VERBS:
     app.command(_verb, help_epilogue="")
 app.command(reading.hash_, name="hash", help_epilogue="")
@@ -99,7 +101,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
     except (Exception, KeyboardInterrupt) as error:
         cause = InterruptedCommand() if isinstance(error, KeyboardInterrupt) else error
         is_asked_for = "--debug" in words and not isinstance(cause, InterruptedCommand)
-        if is_asked_for:
+        if is_asked_for and sys.stderr is not None:
             traceback.print_exc()
         _tell(cause, is_json="--json" in words)
         return failing.exit_code(cause)
@@ -115,7 +117,7 @@ def _run(words: Sequence[str]) -> int:
     result = command(*given.args, **given.kwargs)
     if isinstance(result, int):
         return result
-    return 0 if result is None else running.run(result)
+    return 0 if result is None else running.run(result, is_busy=command in BUSY)
 
 
 def _tell(error: Exception, *, is_json: bool) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 
-from aiocos.cli import asking, places, texts
-from aiocos.cli.failing import UsageError
+from aiocos.cli import asking, failing, places, texts
+from aiocos.cli.failing import CommandError, UsageError
 from aiocos.cli.options import Flag, Recursive, Yes
 from aiocos.cli.output import Output
 from aiocos.cli.settings import CHANGED, Changing, make_client
+from aiocos.errors import CosServiceError
 
 
 async def rm(
@@ -17,7 +18,7 @@ async def rm(
     *,
     recursive: Recursive = False,
     versions: Flag = False,
-    version_id: str = "",
+    version_id: str | None = None,
     yes: Yes = False,
     options: Changing = CHANGED,
 ) -> int:
@@ -43,6 +44,8 @@ async def rm(
 
     out = Output(options)
     where = places.cos_place(place) if recursive else places.object_place(place)
+    if version_id == "":
+        raise UsageError("--version-id is empty: without it, the object itself would be deleted")
     if version_id and (recursive or versions):
         raise UsageError("--version-id is one version: leave out -r and --versions")
     if recursive and not out.is_dry:
@@ -54,7 +57,7 @@ async def rm(
         if recursive or versions:
             report = await removing.all(where, recursive=recursive, versions=versions)
         else:
-            report = await removing.one(where, version_id or None)
+            report = await removing.one(where, version_id)
     return await out.ended(report)
 
 
@@ -75,7 +78,12 @@ async def mb(place: str, /, *, options: Changing = CHANGED) -> int:
         await out.summary(done=1)
         return 0
     async with make_client(options, os.environ) as client:
-        await client.create_bucket(where.bucket)
+        try:
+            await client.create_bucket(where.bucket)
+        except CosServiceError as error:
+            if places.has_appid(where.bucket):
+                raise
+            raise CommandError(f"{places.NEEDS_APPID}. {failing.describe(error)}") from error
     await out.did("make", bucket=where.bucket)
     await out.summary(done=1)
     return 0

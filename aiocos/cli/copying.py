@@ -18,6 +18,7 @@ from aiocos.cli import downloading, parting, recopying, uploading
 from aiocos.cli.failing import InterruptedCommand, UsageError
 from aiocos.cli.places import STDIO, CosPlace, cos_place, is_cos
 from aiocos.cli.steps import Step, Steps, Trip, Wishes
+from aiocos.sync.places import is_like_an_address
 from aiocos.transfer.batch import Chore, Report, closing
 
 if TYPE_CHECKING:
@@ -64,6 +65,14 @@ class Copying:
 
     async def _steps(self, source: str, destination: str) -> Steps:
         """Say which of the three directions it is."""
+        if not (source and destination):
+            raise UsageError("an empty word names no file: . is where you are")
+        for word in (source, destination):
+            if not is_cos(word) and is_like_an_address(word):
+                raise UsageError(
+                    f"{word!r} begins like an address: what is in COS begins with cos://, and a "
+                    "path with such a name with ./"
+                )
         if self._trip.filters and not self._wishes.recursive:
             raise UsageError("--include and --exclude choose among many: they need -r")
         if source == STDIO:
@@ -118,8 +127,9 @@ class Copying:
         """Say how to go on after a signal."""
         files = "1 file is done" if report.done == 1 else f"{report.done:,} files are done"
         done = files if report.done else ""
-        kept = (
-            "the same command goes on from where it was: "
-            f"{self._kept:,} of {self._to_go:,} bytes are there"
-        )
-        return "; ".join(filter(None, (done, kept if self._kept else "")))
+        kept = "the same command goes on" if self._to_go else ""
+        if self._kept:
+            kept += f" from where it was: {self._kept:,} of {self._to_go:,} bytes are there"
+        is_copy = self._wishes.recursive and self._wishes.leaves_source
+        rest = "aiocos sync sends only the rest" if done and is_copy else ""
+        return "; ".join(filter(None, (done, kept, rest)))

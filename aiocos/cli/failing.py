@@ -40,6 +40,15 @@ Exit codes:
 """
 """All of them, as --help has them."""
 
+_IN_OPTIONS: Final = {
+    "AllowEmptySource=True if": "--allow-empty-source if",
+    "MaxDelete is": "--max-delete is",
+    "BackupDir is": "--backup-dir is",
+    "BackupPrefix is": "--backup-prefix is",
+    "VerifySSL or SSLCert cannot": "the certificates of --ca-file cannot",
+}
+"""What the library calls its keywords, and a command line its options."""
+
 
 class CommandError(Exception):
     """The command cannot go on; the message says why."""
@@ -72,10 +81,18 @@ def describe(error: BaseException, about: str = "") -> str:
         # What a long answer said of one key among many.
         text = f"{error.code}: {error.message}"
     elif isinstance(error, CosException | CommandError | InterruptedCommand):
-        text = str(error)
+        text = _in_options(error)
     else:
         text = f"unexpected {type(error).__name__}: {error}"
     return shown(" ".join(text.split()))
+
+
+def _in_options(error: BaseException) -> str:
+    text = str(error)
+    if isinstance(error, ParameterError | CommandError):
+        for keyword, option in _IN_OPTIONS.items():
+            text = text.replace(keyword, option)
+    return text
 
 
 def hint(error: BaseException) -> str | None:

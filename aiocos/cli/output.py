@@ -148,12 +148,17 @@ class Output:
 
 def complain(text: str) -> None:
     """Say on stderr what is wrong."""
-    print(f"aiocos: {text}", file=sys.stderr, flush=True)
+    _complain(f"aiocos: {text}")
 
 
 def complain_json(record: Record) -> None:
     """Say it to a program."""
-    print(_encoded(record), file=sys.stderr, flush=True)
+    _complain(_encoded(record))
+
+
+def _complain(line: str) -> None:
+    if sys.stderr is not None:  # print takes that for stdout, where an object's bytes may go
+        print(line, file=sys.stderr, flush=True)
 
 
 async def pour(pieces: AsyncIterator[bytes]) -> None:

@@ -20,6 +20,9 @@ from aiocos.transfer.trees import addressed
 if TYPE_CHECKING:
     from aiocos.client import CosS3Client
 
+_STAYS: Final = frozenset(
+    {errno.ENOTEMPTY, errno.EEXIST, errno.EINVAL, errno.ENOTDIR, errno.EBUSY, errno.ENOENT}
+)
 _PROOFS: Final = frozenset({"crc64", "md5"})
 
 
@@ -69,10 +72,13 @@ def _check_proven(name: str, verified: str | None) -> None:
 
 
 def leave_directories(directory: Path) -> None:
-    """Delete the directories that have become empty, the innermost first; others stay."""
+    """Delete the directories that have become empty, the innermost first; others stay.
+
+    So do what cannot be deleted: where one stands, a link to one, a mount point.
+    """
     for path, _, _ in os.walk(directory, topdown=False):
         try:
             os.rmdir(path)
         except OSError as error:
-            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+            if error.errno not in _STAYS:
                 raise

@@ -6,6 +6,7 @@ are: nothing is decoded or simplified.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +16,8 @@ from aiocos.encoding.urls import bucket_name
 SCHEME: Final = "cos://"
 STDIO: Final = "\0"
 """stdin or stdout; no word of a command line can hold this character."""
+NEEDS_APPID: Final = "A bucket's name ends in the account's APPID, as in examplebucket-1250000000"
+_APPID: Final = re.compile("-[0-9]+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,11 @@ def is_cos(word: str) -> bool:
     return word.startswith(SCHEME)
 
 
+def has_appid(bucket: str) -> bool:
+    """Whether a bucket's name ends as all of them do."""
+    return _APPID.search(bucket) is not None
+
+
 def cos_place(word: str) -> CosPlace:
     """Read ``cos://BUCKET`` or ``cos://BUCKET/KEY``.
 
@@ -59,6 +67,8 @@ def cos_place(word: str) -> CosPlace:
         UsageError: it is neither.
         ParameterError: no bucket can have that name.
     """
+    if word == STDIO:
+        raise UsageError("-, which is stdin or stdout, cannot stand here")
     if not is_cos(word):
         raise UsageError(f"{word!r} must be cos://BUCKET or cos://BUCKET/KEY")
     bucket, _, key = word.removeprefix(SCHEME).partition("/")

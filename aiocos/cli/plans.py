@@ -17,6 +17,7 @@ from aiocos.cli import failing
 from aiocos.cli.failing import CommandError, InterruptedCommand
 from aiocos.errors import TransferError
 from aiocos.sync.options import refusal
+from aiocos.sync.places import CosFolder, folder_of
 from aiocos.sync.planfile import PlanFile
 from aiocos.transfer.batch import Report
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from aiocos.cli.output import Output
     from aiocos.client import CosS3Client
     from aiocos.sync.actions import SyncAction, SyncTotals
+    from aiocos.sync.places import Folder
     from aiocos.transfer.batch import Skipped
 
 _DOING = ("upload", "download", "copy", "delete")
@@ -53,7 +55,11 @@ class Syncing:
             return await self.run(source, destination, wishes)
         totals = await self.client.save_sync_plan(path, source, destination, **wishes)
         await self._summary(totals, totals, failed=0)
-        self._note(f"{path} would {_told(totals)}; aiocos sync --apply carries it out")
+        if _is_idle(totals):
+            self._note(f"{path}: {_planned(totals)}")
+        else:
+            self._note(f"{path} {_planned(totals)}; aiocos sync --apply carries it out")
+        self._note_empty(folder_of(source, "Source"), totals, wishes)
         if why := refusal(totals, wishes):
             raise CommandError(f"the plan will be refused: {why}")
         return 0
@@ -63,6 +69,8 @@ class Syncing:
         plan = await asyncio.to_thread(PlanFile.open, path)
         if self.out.is_dry:
             return await self._tell(plan)
+        if why := plan.refused or refusal(plan.totals, plan.header.options):
+            raise CommandError(f"nothing was done: {why}")
         counts: dict[str, int] = dict.fromkeys((*_DOING, "bytes"), 0)
 
         report = Report()
@@ -105,7 +113,8 @@ class Syncing:
         report.done = sum(counts[name] for name in _DOING) if report.failures else 0
         await self.out.told(report)
         await self._summary(counts, plan.totals, failed=len(report.failures))
-        self._note(f"{_told(counts)}; {plan.totals['unchanged']:,} were the same")
+        self._note(_planned(plan.totals) if _is_idle(plan.totals) else _done(counts, plan.totals))
+        self._note_empty(plan.header.source, plan.totals, plan.header.options)
 
     async def _tell(self, plan: PlanFile) -> int:
         report = Report()
@@ -121,6 +130,8 @@ class Syncing:
                     await self.out.would(action.action, text, **_facts(action))
         await self.out.told(report)
         await self._summary(plan.totals, plan.totals, failed=len(report.failures))
+        self._note(_planned(plan.totals))
+        self._note_empty(plan.header.source, plan.totals, plan.header.options)
         if plan.refused:
             raise CommandError(f"the plan would be refused: {plan.refused}")
         return failing.FAILED if report.failures else 0
@@ -129,6 +140,11 @@ class Syncing:
         facts = {name: counts[name] for name in _DOING}
         facts |= {"unchanged": totals["unchanged"], "bytes": counts["bytes"]}
         await self.out.summary(**facts, skipped=totals["skip"], failed=failed)
+
+    def _note_empty(self, source: Folder, totals: SyncTotals, wishes: Mapping[str, Any]) -> None:
+        """Say it where a prefix has nothing, which may be a slip of whoever wrote it."""
+        if isinstance(source, CosFolder) and not totals["source"] and not wishes.get("Filters"):
+            self.out.note(f"nothing is below {source}")
 
     def _note(self, text: str) -> None:
         if not self.out.is_json:  # a program has the summary
@@ -158,7 +174,22 @@ def _facts(action: SyncAction) -> dict[str, Any]:
     }
 
 
+def _is_idle(totals: Mapping[str, Any]) -> bool:
+    """Whether a plan has nothing to do, and nothing that it cannot do."""
+    return not (totals["fail"] or any(totals[name] for name in _DOING))
+
+
+def _planned(totals: SyncTotals) -> str:
+    """Return what would be done, in words."""
+    todo = f"would {_told(totals)}" if not _is_idle(totals) else "nothing to do"
+    return f"{todo}; {totals['unchanged']:,} are the same"
+
+
+def _done(counts: Mapping[str, Any], totals: SyncTotals) -> str:
+    """Return what was done, in words."""
+    return f"{_told(counts)}; {totals['unchanged']:,} were the same"
+
+
 def _told(counts: Mapping[str, Any]) -> str:
-    """Return what is or would be done, in words."""
     did = [f"{name} {counts[name]:,}" for name in _DOING if counts[name]]
     return f"{', '.join(did) or 'do nothing'} ({counts['bytes']:,} bytes)"

@@ -143,7 +143,7 @@ async def du(
 
 async def hash_(
     place: str,
-    other: str = "",
+    other: Annotated[str | None, Parameter(show_default=False)] = None,
     /,
     *,
     read: Flag = False,
@@ -164,7 +164,11 @@ async def hash_(
     """
     from aiocos.cli import hashing  # noqa: PLC0415 - help needs no checksums
 
-    words = [word for word in (place, other) if word]
+    words = [place] if other is None else [place, other]
+    if "" in words:
+        raise UsageError("an empty word names no file and no object")
+    if places.STDIO in words:
+        raise UsageError("hash reads files and objects, no pipes: /dev/stdin is a name for one")
     found = []
     for word in words:
         if not places.is_cos(word):

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from aiocos.cli.failing import UsageError
+from aiocos.cli.failing import CommandError, UsageError
 from aiocos.cli.listing import size_of
 from aiocos.cli.places import CosPlace
 from aiocos.cli.steps import Step, Steps, Trip, alone
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from aiocos.operations.results import CopySource
 
 _IN_ONE_COPY: Final = 5 * GIB
+_INTO: Final = "it would become {}, which is among what is copied: copy it by itself"
 
 
 async def one(trip: Trip, source: CosPlace, target: CosPlace) -> Steps:
@@ -55,7 +56,12 @@ async def _steps(trip: Trip, work: Work, source: CosPlace, target: CosPlace) -> 
             remote = Remote(item["Key"], size_of(item["Size"]), item["ETag"])
             name = remote.key.removeprefix(source.prefix)
             copy = target.at(target.prefix + name)
-            if copy.key and trip.filters.takes(name):
+            if not copy.key or not trip.filters.takes(name):
+                continue
+            if target.bucket == source.bucket and copy.key.startswith(source.prefix):
+                # It would replace one that is still to be copied, or be copied again.
+                work.report.failed(str(source.at(remote.key)), CommandError(_INTO.format(copy)))
+            else:
                 yield _step(trip, work, remote, source.at(remote.key), copy)
 
 

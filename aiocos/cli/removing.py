@@ -72,6 +72,8 @@ class Removing:
                     await self._would(doomed, report)
         else:
             await self._drain(found, report)
+        if recursive and not (report.done or report.failures):
+            self.out.note(f"nothing is below {place.at(place.prefix)}")
         return report
 
     async def _drain(self, found: AsyncIterator[Doomed], report: Report) -> None:

@@ -13,7 +13,7 @@ import re
 import shlex
 import signal
 import tempfile
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -70,7 +70,8 @@ class Wishes:
     """A bucket that is there from the beginning; may be given more than once."""
 
     seed: Path | None = None
-    """Folder of what is stored from the beginning: one folder for each bucket."""
+    """Folder of what is stored from the beginning: one folder for each bucket. With --data it
+    is read when that is new, and not again."""
 
     starts_at: str | None = None
     """The time that stored things begin at, as in 2026-01-01T00:00:00Z."""
@@ -116,11 +117,13 @@ async def serve(wishes: Wishes, out: Output) -> None:
         identity = None
         if wishes.identity:
             identity = await stack.enter_async_context(IdentityEmulator(server))
-        await _announce(server, identity, wishes, out)
+        record = _record(server, identity, wishes)
+        if wishes.ready_file is not None:
+            _write_whole(wishes.ready_file, json.dumps(record))
+            stack.callback(wishes.ready_file.unlink, missing_ok=True)
+        await out.record(record, _words(server, identity, wishes.bucket[0], record["environment"]))
         if wishes.until_eof:
             at_end_of_input(ended.set)
-        if wishes.ready_file is not None:
-            stack.callback(wishes.ready_file.unlink, missing_ok=True)
         await ended.wait()
     if wishes.retain and wishes.data is None:
         out.note(f"the files are in {server.directory}: --data goes on with them")
@@ -143,32 +146,45 @@ def _make(wishes: Wishes) -> CosEmulator:
         faults=read_rules(wishes.faults) if wishes.faults is not None else (),
         anonymous=not wishes.auth,
         seed=wishes.seed,
-        start=None if wishes.starts_at is None else datetime.fromisoformat(wishes.starts_at),
+        start=None if wishes.starts_at is None else _moment(wishes.starts_at),
         retain=wishes.retain,
         control=wishes.control,
     )
 
 
+def _moment(text: str) -> datetime:
+    with suppress(ValueError):
+        found = datetime.fromisoformat(text)
+        if found.tzinfo is not None:
+            return found
+    raise UsageError(f"--starts-at is {text!r}, and must be as in 2026-01-01T00:00:00Z")
+
+
 # -- what is told
 
 
-async def _announce(
-    server: CosEmulator, identity: IdentityEmulator | None, wishes: Wishes, out: Output
-) -> None:
-    variables = _variables(server, identity)
-    record = {
+def _record(
+    server: CosEmulator, identity: IdentityEmulator | None, wishes: Wishes
+) -> dict[str, Any]:
+    return {
         **server.connection(),
         "bucket": wishes.bucket[0],
-        "environment": variables,
+        "environment": _variables(server, identity),
         "identity": None if identity is None else identity.url,
     }
-    if wishes.ready_file is not None:
-        _write_whole(wishes.ready_file, json.dumps(record))
+
+
+def _words(
+    server: CosEmulator, identity: IdentityEmulator | None, bucket: str, variables: dict[str, str]
+) -> str:
     parts = [
-        f"COS emulator at {server.best_url}, bucket {wishes.bucket[0]}, until Ctrl-C.\n"
-        f"In another shell:\n\n{_exports(variables)}\n\naiocos ls cos://{wishes.bucket[0]}",
+        f"COS emulator at {server.best_url}, bucket {bucket}, until Ctrl-C.\n"
+        f"In another shell:\n\n{_exports(variables)}\n\naiocos ls cos://{bucket}",
         f"In Python, with aiocos:\n\n{code_for_aiocos(server)}",
         f"In Python, with the SDK of Tencent Cloud:\n\n{code_for_sync_sdk(server)}",
+        "The same with this server as a proxy for COS's own names, for client.copy() and\n"
+        "presigned URLs (which are then opened through this proxy, too):\n\n"
+        f"{_code_through_proxy(server)}",
     ]
     parts.append(f"In a browser, what it holds and was asked:\n\n{server.console_url}")
     if server.has_control:
@@ -179,7 +195,7 @@ async def _announce(
             f'CvmRoleCredentials(endpoint="{identity.url}")\n'
             f'AssumeRoleCredentials(..., "{identity.arn()}", endpoint="{identity.url}")'
         )
-    await out.record(record, "\n\n".join(parts))
+    return "\n\n".join(parts)
 
 
 def exports(server: CosEmulator) -> str:
@@ -225,6 +241,20 @@ def code_for_sync_sdk(server: CosEmulator) -> str:
     )
 
 
+def _code_through_proxy(server: CosEmulator) -> str:
+    given = {
+        "Region": server.region,
+        "SecretId": server.secret_id,
+        "SecretKey": server.secret_key,
+        "Scheme": "http",
+        "Proxies": {"http": server.url},
+    }
+    return (
+        "from qcloud_cos import CosConfig, CosS3Client\n"
+        f"client = CosS3Client(CosConfig({_keywords(given)}))"
+    )
+
+
 def _keywords(given: dict[str, Any]) -> str:
     lines = "".join(f"    {name}={value!r},\n" for name, value in given.items())
     return f"\n{lines}"
@@ -233,7 +263,14 @@ def _keywords(given: dict[str, Any]) -> str:
 def _write_whole(path: Path, text: str) -> None:
     """Put a file in place, for nobody else to read, that is never seen half written."""
     # Files of tempfile are their owner's alone.
-    descriptor, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(f"{text}\n")
-    Path(name).replace(path)
+    try:
+        descriptor, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise CommandError(f"{path} cannot be written: {error.strerror}") from error
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(f"{text}\n")
+        Path(name).replace(path)
+    except OSError as error:
+        Path(name).unlink()
+        raise CommandError(f"{path} cannot be written: {error.strerror}") from error

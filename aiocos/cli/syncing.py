@@ -9,12 +9,35 @@ from typing import Annotated, Any, Final, Literal
 
 from cyclopts import Parameter, Token
 
+from aiocos.cli import places
 from aiocos.cli.failing import UsageError
 from aiocos.cli.options import AS_THEY_ARE, AT_EASE, Flag, Headers, Speed
 from aiocos.cli.output import Output
 from aiocos.cli.settings import CHANGED, Changing, make_client, profile_of
 
 _INCLUDE: Final = "+"
+_NOTHING: Final = {
+    "Compare": "mtime",
+    "Filters": [],
+    "Delete": False,
+    "MaxDelete": None,
+    "AllowEmptySource": False,
+    "BackupPrefix": None,
+    "BackupDir": None,
+    "FollowSymlinks": False,
+}
+"""Wishes where none was told."""
+_OPTIONS: Final = {
+    "Compare": "--compare",
+    "Filters": "--include and --exclude",
+    "Delete": "--delete",
+    "MaxDelete": "--max-delete",
+    "AllowEmptySource": "--allow-empty-source",
+    "BackupPrefix": "--backup-prefix",
+    "BackupDir": "--backup-dir",
+    "FollowSymlinks": "--follow-symlinks",
+}
+"""What tells each of them."""
 
 
 def _rules(_type: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
@@ -101,7 +124,7 @@ async def sync(
     plan
         Write the plan to this file, and do no more.
     apply
-        Carry out the plan in this file; source and destination are in it.
+        Carry out the plan in this file, which has source, destination and all of the above.
     dask
         Address of a Dask scheduler, such as tls://host:8786: its workers do the work, each
         within these limits. They must see a local directory under the same path, and find
@@ -128,6 +151,9 @@ async def sync(
         "BackupDir": backup_dir,
         "FollowSymlinks": follow_symlinks,
     }
+    if apply is not None and (given := [name for name in wishes if wishes[name] != _NOTHING[name]]):
+        named = ", ".join(_OPTIONS[name] for name in given)
+        raise UsageError(f"--apply does what the plan says: leave out {named}")
     out = Output(options)
     speed = speed.filled(profile_of(options, os.environ))
     async with make_client(options, os.environ, speed=speed) as client:
@@ -144,6 +170,8 @@ async def sync(
 
 
 def _check(source: str, destination: str, *, plan: Path | None, apply: Path | None) -> None:
+    if places.STDIO in {source, destination, str(plan), str(apply)}:
+        raise UsageError("sync takes directories and files, and no -")
     if apply is not None:
         if source or destination or plan:
             raise UsageError("--apply takes source and destination from the plan")

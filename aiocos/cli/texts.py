@@ -10,6 +10,7 @@ import io
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -43,14 +44,11 @@ def iso(text: str | None) -> str | None:
     """Return a time as listings or headers have it as ISO 8601 in UTC, None where it is none."""
     if not text:
         return None
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
-        try:
-            when = parsedate_to_datetime(text)
-        except ValueError:
-            return None
-    return when.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    for read in (datetime.fromisoformat, parsedate_to_datetime):
+        with suppress(ValueError, OverflowError):
+            when = read(text).astimezone(UTC)
+            return when.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return None
 
 
 def amount(size: int, *, is_human: bool) -> str:
@@ -77,3 +75,8 @@ def table(rows: Iterable[Sequence[str]], *, is_terminal: bool) -> Iterator[str]:
     page = io.StringIO()
     Console(file=page, width=shutil.get_terminal_size().columns).print(grid)
     yield from (line.rstrip() for line in page.getvalue().splitlines())
+
+
+def counted(count: int, name: str) -> str:
+    """Return how many there are of something, as in ``1 upload`` and ``2 uploads``."""
+    return f"{count:,} {name}" if count == 1 else f"{count:,} {name}s"

@@ -59,7 +59,7 @@ async def ls(
     async with make_client(options, os.environ) as client:
         await out.records(found(client), lambda record: _line(record, is_human=human))
     if count and not out.is_json:
-        out.note(f"{count:,} uploads, {texts.amount(size, is_human=human)} bytes")
+        out.note(f"{texts.counted(count, 'upload')}, {texts.amount(size, is_human=human)} bytes")
     return 0
 
 
@@ -87,7 +87,9 @@ async def gc(place: str, /, *, older_than: str, options: Changing = CHANGED) -> 
         await _told(out, where, upload)
     await out.summary(done=result["Count"], bytes=result["Size"], skipped=0, failed=0)
     if not out.is_dry and not out.is_json:
-        out.note(f"{result['Count']:,} uploads aborted, {result['Size']:,} bytes freed")
+        out.note(
+            f"{texts.counted(result['Count'], 'upload')} aborted, {result['Size']:,} bytes freed"
+        )
     return 0
 
 

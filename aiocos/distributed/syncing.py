@@ -31,7 +31,7 @@ from aiocos.sync.memory import Memory
 from aiocos.sync.methods import WIRE, ApplyOptions
 from aiocos.sync.moving import Mover
 from aiocos.sync.options import refusal
-from aiocos.sync.places import CosFolder, LocalFolder
+from aiocos.sync.places import CosFolder, LocalFolder, server_of
 from aiocos.sync.planfile import PlanFile, PlanHeader
 from aiocos.sync.planning import kind_of
 from aiocos.transfer.batch import Chore, Skipped
@@ -176,10 +176,9 @@ class SyncManifest:
                 raise ParameterError(f"a sync on a cluster has no parameter {name}")
         if why := plan.refused or refusal(plan.totals, plan.header.options):
             raise ParameterError(f"nothing was done: {why}")
-        if plan.header.endpoint != config.endpoint:
+        if plan.header.endpoint != (here := server_of(config)):
             raise ParameterError(
-                f"{plan.path} was made for {plan.header.endpoint}, and config is for "
-                f"{config.endpoint}"
+                f"{plan.path} was made for {plan.header.endpoint}, and config is for {here}"
             )
         self.plan, self.path = plan, plan.path
         self.count, self.size = plan.count, plan.totals["bytes"]
@@ -232,8 +231,7 @@ class SyncManifest:
     def _lines(self) -> Iterator[tuple[Line, dict[str, Any]]]:
         if not self.plan.count:
             return
-        with self.path.open("rb") as file:
-            file.seek(self.plan.places[0])
+        with self.plan.lines_from(self.plan.places[0]) as file:
             for number in range(self.plan.count):
                 text = file.readline(_MOST_LINE)
                 told = _told(text, self.path)

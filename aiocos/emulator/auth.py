@@ -32,6 +32,8 @@ FORM_FIELDS = ("q-sign-algorithm", "q-ak", "q-key-time", "q-signature")
 TOKEN = "x-cos-security-token"  # noqa: S105  (the name of a header)
 SKEW_LIMIT_S = 15 * 60
 BLOT = "***"
+# The console's key as well, of a browser that took another way than the console's.
+_SECRET_NAMES = frozenset(signing.SECRET_NAMES) | {"cookie", "enter"}
 
 _WINDOW = re.compile(r"([0-9]{1,12});([0-9]{1,12})", re.ASCII)
 
@@ -107,9 +109,7 @@ class Keyring:
 
 def redact(pairs: Pairs) -> Pairs:
     """The same without the values of secrets."""
-    return [
-        (name, BLOT if name.lower() in signing.SECRET_NAMES else value) for name, value in pairs
-    ]
+    return [(name, BLOT if name.lower() in _SECRET_NAMES else value) for name, value in pairs]
 
 
 def _fields(target: Target, headers: Mapping[str, str]) -> dict[str, str]:

@@ -187,7 +187,17 @@ class BlobStore:
             raise
         if small and held <= INLINE and not self._durable:
             return self._finish(sink, batch)
-        return await asyncio.shield(loop.run_in_executor(self._threads, self._finish, sink, batch))
+        finishing = loop.run_in_executor(self._threads, self._finish, sink, batch)
+        try:
+            return await asyncio.shield(finishing)
+        except asyncio.CancelledError:
+            finishing.add_done_callback(self._remove_after)
+            raise
+
+    def _remove_after(self, last: asyncio.Future[Blob]) -> None:
+        """Remove a blob that nobody waited for."""
+        if not last.cancelled() and last.exception() is None:
+            self.remove([last.result().id])
 
     async def store(self, data: bytes) -> Blob:
         async def once() -> AsyncIterator[bytes]:

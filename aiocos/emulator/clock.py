@@ -61,7 +61,11 @@ class Clock:
         self._move(self._advanced_s + ((days * 24 + hours) * 60 + minutes) * 60 + seconds)
 
     def skew(self, seconds: float) -> None:
-        """Set the wall clock wrong by this much, positive for ahead; 0 repairs it."""
+        """Set the wall clock wrong by this much, positive for ahead; 0 repairs it.
+
+        Raises ValueError for a time before 1970 or after the year 9000.
+        """
+        self._check(seconds)
         self._skew_s = seconds
 
     def set(self, moment: datetime | float) -> None:
@@ -77,9 +81,12 @@ class Clock:
         self._is_set = True
 
     def _move(self, advanced_s: float) -> None:
-        if not 0 <= self._source() + advanced_s < _LAST_S:
-            raise ValueError("the calendar goes from 1970 to 9000")
+        self._check(advanced_s)
         self._advanced_s = advanced_s
+
+    def _check(self, ahead_s: float) -> None:
+        if not 0 <= self._source() + ahead_s < _LAST_S:
+            raise ValueError("the calendar goes from 1970 to 9000")
 
     def state(self) -> ClockState:
         """How it stands."""

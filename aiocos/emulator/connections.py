@@ -7,6 +7,7 @@ A tunnel (CONNECT) never leads anywhere else than to this server itself.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import ssl
 import sys
@@ -125,7 +126,13 @@ class Doors:
 
     async def _listen(self, make: Callable[[], asyncio.BaseProtocol], host: str, port: int) -> int:
         loop = asyncio.get_running_loop()
-        listener = await loop.create_server(make, host, port, backlog=1024)
+        try:
+            listener = await loop.create_server(make, host, port, backlog=1024)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            told = f"port {port} of {host} is in use: take another, or 0 for one that is free"
+            raise OSError(errno.EADDRINUSE, told) from error
         self._listeners.append(listener)
         return int(listener.sockets[0].getsockname()[1])
 

@@ -9,7 +9,6 @@ is never permitted. No answer holds a secret.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -30,6 +29,8 @@ PREFIX = "/_emu"
 _UNITS = ("days", "hours", "minutes", "seconds")
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _SHOWN = 1000
+_MUCH = 1e15
+"""No number of seconds or days is as large."""
 
 
 class _RefusedError(Exception):
@@ -181,14 +182,19 @@ class Control:
 
     async def _set_clock(self, asked: _Asked) -> Document:
         clock, fields = self._server.clock, asked.fields("now", "advance", "skew_s")
+        before = clock.state()
         ahead = _Asked("", {}, fields.get("advance")).fields(*_UNITS)
         steps = {name: _number(name, value) for name, value in ahead.items()}
         skew_s = _number("skew_s", fields.get("skew_s", 0))
-        if "now" in fields:
-            clock.set(_moment(fields["now"]))
-        clock.advance(**steps)
-        if "skew_s" in fields:
-            clock.skew(skew_s)
+        try:
+            if "now" in fields:
+                clock.set(_moment(fields["now"]))
+            clock.advance(**steps)
+            if "skew_s" in fields:
+                clock.skew(skew_s)
+        except (ValueError, _RefusedError):  # all of it, or nothing
+            clock.go_back(before)
+            raise
         return self._time()
 
     def _time(self) -> Document:
@@ -234,7 +240,7 @@ async def _body(request: web.BaseRequest) -> Any:
         raise _RefusedError(413, "the body is too large") from None
     try:
         return json.loads(text) if text.strip() else None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _RefusedError(400, f"the body is not JSON: {error}") from error
 
 
@@ -255,8 +261,8 @@ def _name(asked: _Asked) -> str:
 
 
 def _number(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise _RefusedError(400, f"{name} is {value!r}, and must be a number")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _MUCH:
+        raise _RefusedError(400, f"{name} is {str(value)[:40]}, and must be a number")
     return value
 
 

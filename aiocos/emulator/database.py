@@ -73,6 +73,7 @@ class Job:
         self._connection = connection
         self._blobs = blobs
         self.freed: list[str] = []
+        self.pinned: Layout = ()
         self.afterwards: list[Callable[[], object]] = []
         """What is to be done once this is committed, on the database's thread."""
 
@@ -99,6 +100,7 @@ class Job:
     def pin(self, layout: Layout) -> None:
         """Keep the files of this layout until ``Database.release``."""
         self._blobs.pin(segment.blob for segment in layout)
+        self.pinned += layout
 
 
 class Database:
@@ -130,18 +132,29 @@ class Database:
         self, job: Callable[Concatenate[Job, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run one job in one transaction; once begun it ends, whoever stops waiting."""
-        loop = asyncio.get_running_loop()
-        done = loop.run_in_executor(self._thread, lambda: self._transact(job, *args, **kwargs))
-        return await asyncio.shield(done)
+        loop, work = asyncio.get_running_loop(), Job(self._connection, self._blobs)
+        done = loop.run_in_executor(
+            self._thread, lambda: self._transact(work, job, *args, **kwargs)
+        )
+        try:
+            return await asyncio.shield(done)
+        except asyncio.CancelledError:
+            done.add_done_callback(lambda last: self._abandon(last, work))
+            raise
+
+    def _abandon(self, last: asyncio.Future[Any], work: Job) -> None:
+        """Let go of what a job pinned for somebody who does not wait any more."""
+        if not last.cancelled() and last.exception() is None:
+            self.release(work.pinned)
 
     def run_now(self, job: Callable[[Job], T]) -> T:
         """The same while there is no event loop."""
-        return self._thread.submit(self._transact, job).result()
+        work = Job(self._connection, self._blobs)
+        return self._thread.submit(self._transact, work, job).result()
 
     def _transact(
-        self, job: Callable[Concatenate[Job, P], T], *args: P.args, **kwargs: P.kwargs
+        self, work: Job, job: Callable[Concatenate[Job, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        work = Job(self._connection, self._blobs)
         self._connection.execute("BEGIN")
         try:
             result = job(work, *args, **kwargs)
@@ -165,6 +178,10 @@ class Database:
         free = self._blobs.unpin(segment.blob for segment in layout)
         if free:
             self._thread.submit(self._remove_unknown, free)
+
+    def forget(self, layout: Layout) -> None:
+        """Remove what nothing came to refer to, once the jobs before are done."""
+        self._thread.submit(self._remove_unknown, [segment.blob for segment in layout])
 
     def _remove_unknown(self, names: Iterable[str]) -> None:
         self._blobs.remove([name for name in names if not self._is_known(name)])

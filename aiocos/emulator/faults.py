@@ -72,6 +72,23 @@ OPERATION_NAMES = frozenset(
 RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{0,18})", re.ASCII)
 SELECTORS = frozenset(_WHICH_AND_WHEN.split())
 """The fields that say which requests and when, but not what goes wrong."""
+_MUCH = 10**18
+_BOUNDS: Mapping[str, tuple[int, int]] = {
+    **dict.fromkeys(("part", "nth", "every", "drip"), (1, _MUCH)),
+    **dict.fromkeys(("covers", "after", "times"), (0, _MUCH)),
+    **dict.fromkeys(("truncate_hide", "corrupt", "leading_whitespace"), (0, _MUCH)),
+    **dict.fromkeys(("corrupt_request", "reset_request", "reset_response"), (0, _MUCH)),
+    **dict.fromkeys(("close_response", "stall"), (0, _MUCH)),
+    **dict.fromkeys(("delay_s", "interval_s"), (0, 1_000_000)),
+    "status": (200, 599),
+    "probability": (0, 1),
+    "shift_range": (-_MUCH, _MUCH),
+    "clock_skew": (-1_000_000_000, 1_000_000_000),
+}
+"""From which number to which the fields go."""
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_LINE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]*")
+_CODINGS = {"body": "utf-8", "message": "utf-8", "replace_object": "utf-8", "raw": "latin-1"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,6 +208,27 @@ class FaultRule:
             near = difflib.get_close_matches(self.operation.replace("_", ""), OPERATION_NAMES, n=1)
             meant = f"; did you mean {near[0]}?" if near else ""
             raise ValueError(f"there is no operation {self.operation!r}{meant}")
+        for name, (least, most) in _BOUNDS.items():
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
+                raise ValueError(f"{name} is {value}, and must be from {least} to {most}")
+        if (self.code or self.message) and not self.answers:
+            raise ValueError("code and message are of an error: give its status as well")
+        self._check_texts()
+
+    def _check_texts(self) -> None:
+        for name in self.headers:
+            if not _TOKEN.fullmatch(name):
+                raise ValueError(f"headers has {name!r}, which is no name of a header")
+        told = {f"headers[{name!r}]": value for name, value in self.headers.items()}
+        for name, value in {**told, "location": self.location}.items():
+            if value is not None and not (isinstance(value, str) and _LINE.fullmatch(value)):
+                raise ValueError(f"{name} is {value!r}, and must be one line of text")
+        for name, coding in _CODINGS.items():
+            try:
+                (getattr(self, name) or "").encode(coding)
+            except UnicodeEncodeError:
+                raise ValueError(f"{name} cannot be sent as {coding}") from None
 
     def to_dict(self) -> dict[str, Any]:
         """What differs from a rule that does nothing, ready for JSON."""
@@ -217,6 +255,21 @@ class FaultRule:
             or self.location is not None
             or self.raw is not None
         )
+
+
+def failing(operation: str, rule: Mapping[str, Any]) -> FaultRule:
+    """A rule that answers 500, unless it is told what goes wrong.
+
+    Raises TypeError for a field that rules do not have.
+    """
+    known = [item.name for item in fields(FaultRule)]
+    for name in rule:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            raise TypeError(f"a rule has no {name!r}{meant}")
+    usual: dict[str, Any] = {"status": 500} if rule.keys() <= SELECTORS else {}
+    return FaultRule(operation=operation, **rule, **usual)
 
 
 @dataclass(frozen=True, slots=True)

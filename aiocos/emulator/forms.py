@@ -92,7 +92,7 @@ def _headers(fields: Mapping[str, str]) -> dict[str, str]:
 
 async def _store(call: Call, form: Form, sizes: _Sizes, described: Any) -> Version:
     expected = _md5(call.headers.get("content-md5", ""))
-    blob = await call.services.blobs.receive(_measured(form.file(), sizes))
+    blob = await call.receive(_measured(form.file(), sizes))
     if expected and blob.md5 != expected.hex():
         call.discard(blob)
         raise CosError("BadDigest")

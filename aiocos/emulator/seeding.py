@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -15,9 +16,11 @@ from typing import NamedTuple, TypeAlias
 from .blobs import STEP
 from .routing import BUCKET_NAME
 
+_ODD = re.compile(r"[\r\n\x00]")
+
 Contents: TypeAlias = Mapping[str, bytes | str]
 """Keys and what they hold; text becomes UTF-8."""
-Seed: TypeAlias = Path | str | Mapping[str, Contents | Path]
+Seed: TypeAlias = Path | str | Mapping[str, Contents | Path | str]
 """A folder of buckets, or for each bucket its contents or a folder of them."""
 
 
@@ -46,16 +49,23 @@ def plantings(seed: Seed, appid: str) -> Iterator[Planting]:
     Raises ValueError for what can be no bucket or no key.
     """
     if isinstance(seed, Mapping):
-        found: dict[str, Contents | Path] = dict(seed)
+        found: dict[str, Contents | Path | str] = dict(seed)
     else:
         found = dict(_buckets_in(Path(seed)))
     for name, contents in found.items():
         bucket = bucket_name(name, appid)
         yield Planting(bucket)
         for key, content in _objects(contents):
-            if not key:
-                raise ValueError(f"an object of {bucket} has no key")
+            if not _is_key(key):
+                raise ValueError(f"{key!r} can be no key of {bucket}")
             yield Planting(bucket, key, content)
+
+
+def _is_key(key: object) -> bool:
+    """Whether it is text that COS stores, and a client can ask for."""
+    if not isinstance(key, str) or not key or key.startswith("/") or _ODD.search(key):
+        return False
+    return not any("\ud800" <= sign <= "\udfff" for sign in key)  # what is not UTF-8
 
 
 def bucket_name(name: str, appid: str) -> str:
@@ -63,7 +73,7 @@ def bucket_name(name: str, appid: str) -> str:
 
     Raises ValueError for what can be no bucket.
     """
-    for meant in (name, f"{name}-{appid}"):
+    for meant in (str(name), f"{name}-{appid}"):
         if BUCKET_NAME.fullmatch(meant):
             return meant
     raise ValueError(f"{name!r} can be no bucket: names are as in photos or photos-{appid}")
@@ -79,12 +89,19 @@ def _buckets_in(folder: Path) -> Iterator[tuple[str, Path]]:
             raise ValueError(f"{path} is in no bucket: put it into a folder named after one")
 
 
-def _objects(contents: Contents | Path) -> Iterator[tuple[str, bytes | Path]]:
-    if isinstance(contents, Path):
-        yield from _files(contents)
+def _objects(contents: object) -> Iterator[tuple[str, bytes | Path]]:
+    if isinstance(contents, Path | str):
+        yield from _files(Path(contents))
         return
+    if not isinstance(contents, Mapping):
+        told = f"a bucket holds {{key: content}} or a folder, not {contents!r}"
+        raise ValueError(told)  # noqa: TRY004  (of a document, not of an argument)
     for key, content in contents.items():
-        yield key, content.encode() if isinstance(content, str) else content
+        whole = content.encode() if isinstance(content, str) else content
+        if not isinstance(whole, bytes | Path):
+            told = f"{key!r} is {content!r}, and must be bytes or text"
+            raise ValueError(told)  # noqa: TRY004  (the same)
+        yield key, whole
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:

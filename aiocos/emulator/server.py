@@ -13,6 +13,7 @@ import shutil
 import ssl
 import tempfile
 import time
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -30,7 +31,7 @@ from .console import Console
 from .control import Control
 from .database import Database
 from .expiring import Sweeper
-from .faults import SELECTORS, Fault, FaultBook, FaultRule
+from .faults import Fault, FaultBook, FaultRule, failing
 from .front import Front
 from .handling import Handler
 from .journal import Requests
@@ -60,7 +61,8 @@ class CosEmulator(Stored, WithClient):
     ``hosts`` are further names to answer to, by path or with the bucket in front;
     ``domains`` map a name to a bucket. ``anonymous`` turns off the check of signatures,
     on loopback only. ``seed`` is what is stored from the beginning: a folder with one folder
-    for each bucket, or {bucket: {key: content}}. ``start`` is the time that stored things
+    for each bucket, or {bucket: {key: content}}; with ``data`` only where that is new, so that
+    no later start brings back what was changed or deleted. ``start`` is the time that stored things
     begin at. ``retain`` leaves the temporary directory where it is. ``control`` says
     whether this machine may steer it at ``/_emu``; if it does not, only without ``data``.
     With ``tls`` it is reached over https as well, on ``tls_port``.
@@ -97,7 +99,7 @@ class CosEmulator(Stored, WithClient):
                 raise ValueError("Anonymous mode is for loopback only.")
             log.warning("listening on %s: reachable from other machines", host)
         self.host, self.port, self.region, self.appid = host, port, region, appid
-        self._data = None if data is None else Path(data)
+        self._data = None if data is None else Path(data).absolute()
         kept_id, kept_key = kept_pair(self._data)
         self.secret_id, self.secret_key = secret_id or kept_id, secret_key or kept_key
         self.clock = Clock(start=start)
@@ -115,7 +117,7 @@ class CosEmulator(Stored, WithClient):
         self._keyring = Keyring(open_to=appid if anonymous else None)
         self.add_credentials(self.secret_id, self.secret_key)
         self._faults = FaultBook(faults)
-        self._is_closing = False
+        self._is_running = self._is_closing = False
 
     @classmethod  # pyright: ignore[reportArgumentType]  (callers are checked by it all the same)
     def in_thread(
@@ -130,7 +132,9 @@ class CosEmulator(Stored, WithClient):
     # -- life
 
     async def start(self) -> Self:
-        self._root = self._data or Path(tempfile.mkdtemp(prefix="cos-emulator-"))
+        if self._is_running or self._is_closing:
+            raise RuntimeError("a server starts once: make another")
+        self._root = self._data or self._make_directory()
         self._services = await asyncio.to_thread(self._open_store)
         self._snapshots = Snapshots(self._services)
         try:
@@ -139,14 +143,26 @@ class CosEmulator(Stored, WithClient):
         except BaseException:
             self._close_store()
             raise
+        self._is_running = True
         return self
+
+    def _make_directory(self) -> Path:
+        """A temporary directory, which goes at the process's end if nobody closes the server."""
+        made = Path(tempfile.mkdtemp(prefix="cos-emulator-"))
+        if not self._is_retained:
+            weakref.finalize(self, _remove, made, os.getpid())
+        return made
 
     async def _fill(self) -> None:
         """What is there from the beginning."""
         for name in self._first_buckets:
             await self.create_bucket(name)
         if self._seed is not None:
-            await self.seed(self._seed)
+            if self._unseeded.exists():
+                await self.seed(self._seed)
+            else:
+                log.info("%s is not new: it was not seeded", self._root)
+        self._unseeded.unlink(missing_ok=True)
         # What somebody keeps is not to be thrown away by a reset.
         if self._data is None:
             await self._snapshots.take(START)
@@ -182,9 +198,12 @@ class CosEmulator(Stored, WithClient):
     def _open_store(self) -> Services:
         durable = self._data is not None
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file, self._unseeded = self._root / "metadata.sqlite", self._root / "unseeded"
+        if self._seed is not None and not file.exists():
+            self._unseeded.touch()  # goes when all of the seed is stored, whoever ends meanwhile
         blobs = BlobStore(self._root, durable=durable)
         try:
-            database = Database(self._root / "metadata.sqlite", blobs, durable=durable)
+            database = Database(file, blobs, durable=durable)
         except RuntimeError:
             blobs.close()
             raise
@@ -206,7 +225,10 @@ class CosEmulator(Stored, WithClient):
         )
 
     async def close(self) -> None:
-        self._is_closing = True
+        """End it, and the requests under way. May be called more than once."""
+        if not self._is_running:
+            return
+        self._is_running, self._is_closing = False, True
         await self._doors.close()
         await asyncio.to_thread(self._close_store)
 
@@ -327,10 +349,11 @@ class CosEmulator(Stored, WithClient):
         return self._faults.add(rule)
 
     def fail(self, operation: str = "*", **rule: Any) -> Fault:
-        """Put a rule in force that answers 500, unless told otherwise."""
-        if set(rule) <= SELECTORS:
-            rule["status"] = 500
-        return self.add_fault(FaultRule(operation=operation, **rule))
+        """Put a rule in force that answers 500, unless told otherwise.
+
+        Raises TypeError for a field that rules do not have.
+        """
+        return self.add_fault(failing(operation, rule))
 
     @property
     def faults(self) -> tuple[Fault, ...]:
@@ -366,3 +389,8 @@ class CosEmulator(Stored, WithClient):
 
     def forget_requests(self) -> None:
         self.requests.clear()
+
+
+def _remove(directory: Path, owner: int) -> None:
+    if os.getpid() == owner:  # not in a process that was forked
+        shutil.rmtree(directory, ignore_errors=True)

@@ -7,6 +7,7 @@ needs are not removed while it is there. Snapshots end with the server.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from typing import NamedTuple
 
@@ -33,6 +34,7 @@ class Snapshots:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._kept: dict[str, Snapshot] = {}
+        self._one_at_a_time = asyncio.Lock()
 
     def __contains__(self, name: str) -> bool:
         return name in self._kept
@@ -43,20 +45,22 @@ class Snapshots:
     async def take(self, name: str) -> None:
         """Keep what is stored now; an older snapshot of this name goes."""
         database, blobs = self._services.database, self._services.blobs
-        copy, layout = await database.alone(lambda connection: _copy(connection, blobs))
-        self._drop(name)
-        self._kept[name] = Snapshot(copy, layout, self._services.clock.state())
+        async with self._one_at_a_time:
+            copy, layout = await database.alone(lambda connection: _copy(connection, blobs))
+            self._drop(name)
+            self._kept[name] = Snapshot(copy, layout, self._services.clock.state())
 
     async def bring_back(self, name: str) -> None:
         """Make it the state of the server. No request may be under way."""
-        kept, services = self._kept[name], self._services
-        blobs = services.blobs
-        await services.database.alone(lambda connection: _replace(connection, kept.copy, blobs))
-        known = await services.database.run(buckets.load)
-        services.buckets.clear()
-        services.buckets.update(known)
-        await services.database.run(services.configurations.load)
-        services.clock.go_back(kept.clock)
+        async with self._one_at_a_time:
+            kept, services = self._kept[name], self._services
+            blobs = services.blobs
+            await services.database.alone(lambda connection: _replace(connection, kept.copy, blobs))
+            known = await services.database.run(buckets.load)
+            services.buckets.clear()
+            services.buckets.update(known)
+            await services.database.run(services.configurations.load)
+            services.clock.go_back(kept.clock)
 
     def close(self) -> None:
         for name in self.names():

@@ -10,8 +10,10 @@ any thread and return when they are done.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
@@ -31,6 +33,38 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+class ThreadedClock:
+    """The clock of a server in a thread, whose face is that of ``Clock``."""
+
+    def __init__(self, server: ThreadedEmulator) -> None:
+        self._server = server
+
+    def now(self) -> float:
+        """The time by which objects are dated, as Unix time."""
+        return self._server.now
+
+    def advance(
+        self, *, days: float = 0, hours: float = 0, minutes: float = 0, seconds: float = 0
+    ) -> None:
+        """Move the calendar of stored things ahead.
+
+        Raises ValueError for a time before 1970 or after the year 9000.
+        """
+        self._server.advance(days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+    def set(self, moment: datetime | float) -> None:
+        """Set the calendar of stored things to a time with a time zone, or to Unix time."""
+        self._server.set_time(moment)
+
+    def skew(self, seconds: float) -> None:
+        """Set the wall clock wrong by this much, positive for ahead; 0 repairs it."""
+        self._server.skew(seconds)
+
+    def reset(self) -> None:
+        """Set both right, or to the time the server began at."""
+        self._server.reset_clock()
+
+
 class ThreadedEmulator(WithClient):
     """A server in a thread of its own; see ``CosEmulator`` for what the methods do.
 
@@ -39,13 +73,21 @@ class ThreadedEmulator(WithClient):
 
     def __init__(self, server: CosEmulator) -> None:
         self._server = server
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._live, name="cos-emulator", daemon=True)
+        self._is_open = False
+        self._pid = os.getpid()
+        self._ending = threading.Lock()
+        self._handing = threading.Lock()
+        """Held while work is handed over: none comes after the end, where nobody would do it."""
 
     # -- life
 
     def start(self) -> Self:
+        if self._is_open:
+            raise RuntimeError("this server runs already")
+        self._pid, self._loop, self._over = os.getpid(), asyncio.new_event_loop(), asyncio.Event()
+        self._thread = threading.Thread(target=self._live, name="cos-emulator", daemon=True)
         self._thread.start()
+        self._is_open = True
         try:
             self._wait(self._server.start())
         except BaseException:
@@ -54,13 +96,18 @@ class ThreadedEmulator(WithClient):
         return self
 
     def close(self) -> None:
-        """End the server, and its thread. May be called more than once."""
-        if self._loop.is_closed():
+        """End the server, and its thread. May be called more than once, from any thread.
+
+        In a process that was forked it does nothing: the server is the parent's.
+        """
+        if self._pid != os.getpid():
             return
-        try:
-            self._wait(self._server.close())
-        finally:
-            self._end()
+        with self._ending:
+            if self._is_open:
+                try:
+                    self._wait(self._server.close())
+                finally:
+                    self._end()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -74,26 +121,35 @@ class ThreadedEmulator(WithClient):
         self.close()
 
     def _live(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        try:
-            self._loop.run_forever()
-        finally:
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-            self._loop.run_until_complete(self._loop.shutdown_default_executor())
-            self._loop.close()
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._over.wait())
 
     def _end(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        with self._handing:
+            self._is_open = False
+            self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join()
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
-        if self._loop.is_closed() or not self._thread.is_alive():
-            work.close()
-            raise RuntimeError("this server does not run: use 'with CosEmulator.in_thread(...)'")
+        with self._handing:
+            hindrance = self._hindrance()
+            if hindrance is not None:
+                work.close()
+                raise RuntimeError(hindrance)
+            done = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return done.result()
+        except CancelledError:
+            raise RuntimeError("the server was closed meanwhile") from None
+
+    def _hindrance(self) -> str | None:
+        if self._pid != os.getpid():
+            return "this server runs in the parent process: steer it from there"
+        if not self._is_open:
+            return "this server does not run: use 'with CosEmulator.in_thread(...)'"
         if threading.current_thread() is self._thread:
-            work.close()
-            raise RuntimeError("the server's own thread would wait for itself")
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+            return "the server's own thread would wait for itself"
+        return None
 
     def _do(self, act: Callable[[], T]) -> T:
         """Do something in the server's own thread."""
@@ -164,6 +220,11 @@ class ThreadedEmulator(WithClient):
             self._wait(identity.close())
 
     # -- time
+
+    @property
+    def clock(self) -> ThreadedClock:
+        """The server's clock, as ``CosEmulator`` has it: to be read, moved ahead and set wrong."""
+        return ThreadedClock(self)
 
     @property
     def now(self) -> float:

@@ -231,9 +231,16 @@ class Call:
         self.exits.callback(self.services.database.release, version.layout)
         return version
 
-    async def receive(self) -> Blob:
-        """Store the body."""
-        return await self.services.blobs.receive(self.body.chunks())
+    async def receive(self, chunks: AsyncIterator[bytes] | None = None) -> Blob:
+        """Store the body, or what was made of it; it goes again if the request is cut off."""
+        blob = await self.services.blobs.receive(chunks or self.body.chunks())
+
+        def end(kind: type[BaseException] | None, *_: object) -> None:
+            if kind is not None:
+                self.services.database.forget(blob.layout)
+
+        self.exits.push(end)
+        return blob
 
     def discard(self, blob: Blob) -> None:
         """Remove a stored body that nothing came to refer to."""

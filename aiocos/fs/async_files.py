@@ -7,6 +7,7 @@ an error inside ``async with``, not at all.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from aiocos.errors import PreconditionError
@@ -128,6 +129,7 @@ class CosAsyncFile(AbstractAsyncStreamedFile):  # type: ignore[misc]  # fsspec h
         if self.closed:
             return
         self.closed = True
-        self._close_body()
+        with suppress(RuntimeError):  # the event loop has ended first, and its connections with it
+            self._close_body()
         if self._writer is not None:
             drop(self, self._writer)

@@ -7,6 +7,8 @@ takes slashes off a path's end.
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import os
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -46,6 +48,11 @@ class _Kind(FileSystemKind):  # type: ignore[misc]  # fsspec has no types
     """Keeps one filesystem for each set of options, whose secrets it hides before that."""
 
     def __call__(self, *args: Any, **options: Any) -> Any:
+        known = inspect.signature(self.__init__).parameters  # type: ignore[misc]  # of a class
+        for name in options.keys() - known.keys() - {"skip_instance_cache"}:  # fsspec's own
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
+            if near and all(one.kind is not one.VAR_KEYWORD for one in known.values()):
+                raise TypeError(f"{self.__name__} has no option {name}; did you mean {near[0]}?")
         return super().__call__(*args, **hide_secrets(apply_config(self, options)))
 
 

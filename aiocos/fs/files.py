@@ -9,16 +9,20 @@ from __future__ import annotations
 import asyncio
 import errno
 import io
+import logging
 import warnings
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
 
 from aiocos.fs.failing import changed
 from aiocos.fs.reading import Span
-from aiocos.fs.untyped import AbstractBufferedFile, sync
+from aiocos.fs.untyped import AbstractBufferedFile, compressors, sync
 
 if TYPE_CHECKING:
     from aiocos.fs.filesystem import CosFileSystem
     from aiocos.fs.writer import ObjectWriter
+
+_log: Final = logging.getLogger("aiocos")
 
 
 class CosFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no types
@@ -116,8 +120,59 @@ def drop(file: Any, writer: ObjectWriter | None) -> None:
     file.closed = True
     told = f"{file.path} was not closed after it was written to: nothing of it is stored"
     warnings.warn(told, ResourceWarning, source=file, stacklevel=3)
+    _log.warning(told)  # such a warning is seldom shown, and bytes are lost
     if writer is not None and not writer.loop.is_closed():
         asyncio.run_coroutine_threadsafe(writer.abort(), writer.loop)
+
+
+class CosPackedFile(io.BufferedIOBase):
+    """Bytes that are compressed on their way into a CosFile, which is closed with this."""
+
+    def __init__(self, file: CosFile, packer: Any) -> None:
+        self._file, self._packer = file, packer
+
+    def writable(self) -> bool:
+        """Say that it can be written to."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Compress the next bytes."""
+        if self.closed:
+            raise ValueError("I/O operation on closed file.")
+        self._packer.write(data)
+        return memoryview(data).nbytes
+
+    def close(self) -> None:
+        """Store what was written."""
+        if self.closed:
+            return
+        super().close()
+        self._packer.close()
+        self._file.close()
+
+    def discard(self) -> None:
+        """Forget what was written: nothing is stored."""
+        super().close()
+        self._file.discard()
+        with suppress(ValueError):  # it cannot write its last bytes any more
+            self._packer.close()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
+
+    def __del__(self) -> None:
+        """Leave it to the file of bytes to discard what was not closed."""
+
+
+def packed(file: CosFile, compression: str | None) -> Any:
+    """Return a file of what is compressed in this one; itself without ``compression``."""
+    if compression is None:
+        return file
+    packer = compressors[compression](file, mode=file.mode[0].replace("x", "w"))
+    return packer if file.mode == "rb" else CosPackedFile(file, packer)
 
 
 class CosTextFile(io.TextIOWrapper):
@@ -125,7 +180,7 @@ class CosTextFile(io.TextIOWrapper):
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         file: Any = self.buffer
-        if kind is not None and isinstance(file, CosFile):
+        if kind is not None and isinstance(file, CosFile | CosPackedFile):
             file.discard()
         self.close()
 

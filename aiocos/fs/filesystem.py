@@ -12,8 +12,8 @@ from typing import Any
 from aiocos.fs.async_files import CosAsyncFile
 from aiocos.fs.base import Place
 from aiocos.fs.failing import as_os_errors
-from aiocos.fs.files import CosFile, CosTextFile, refuse_mode
-from aiocos.fs.untyped import blocking
+from aiocos.fs.files import CosFile, CosTextFile, packed, refuse_mode
+from aiocos.fs.untyped import blocking, get_compression
 from aiocos.fs.writer import ObjectWriter
 from aiocos.fs.writing import WritingFileSystem
 
@@ -59,13 +59,15 @@ class CosFileSystem(WritingFileSystem):
         which reads the object back and stores it anew, longer. ``block_size`` is bytes: what is
         read ahead, or the size of parts. ``options`` of a file that is written are those of
         ``upload_stream``, such as ``ContentType``. An error inside ``with`` discards what was
-        written.
+        written. Not so with ``fsspec.open``, which keeps the error to itself and just closes its
+        files: there, what was written until then is stored.
         """
-        if "b" in mode or compression is not None:
-            return super().open(path, mode, block_size, cache_options, compression, **options)
+        if "b" in mode:
+            file = super().open(path, mode, block_size, cache_options, **options)
+            return packed(file, get_compression(path, compression))
         text = {name: options.pop(name) for name in _TEXT if name in options}
         binary = mode.replace("t", "") + "b"
-        file = super().open(path, binary, block_size, cache_options, **options)
+        file = self.open(path, binary, block_size, cache_options, compression, **options)
         return CosTextFile(file, **text)
 
     def _open(

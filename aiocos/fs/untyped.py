@@ -27,6 +27,8 @@ FileSystemKind: Any = type(_spec.AbstractFileSystem)
 apply_config: Final[Any] = importlib.import_module("fsspec.config").apply_config
 NoOpCallback: Any = _callbacks.NoOpCallback
 DEFAULT_CALLBACK: Final[Any] = _callbacks.DEFAULT_CALLBACK
+compressors: Final[Any] = importlib.import_module("fsspec.compression").compr
+get_compression: Final[Any] = importlib.import_module("fsspec.core").get_compression
 get_loop: Final[Any] = _asyn.get_loop
 sync: Final[Any] = _asyn.sync
 

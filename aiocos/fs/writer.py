@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import suppress
 from typing import Any, Final
 
 from aiocos.client import CosS3Client
@@ -17,29 +17,13 @@ from aiocos.fs.base import Place
 from aiocos.fs.failing import as_os_errors
 from aiocos.transfer.handle import Transfer
 from aiocos.transfer.job import Terms
-from aiocos.transfer.limits import Bound, Limits, Share
 from aiocos.transfer.options import UploadStreamOptions
 from aiocos.transfer.streaming import StreamUpload
-from aiocos.units import MIB
 
 _AHEAD: Final = 2
 """Pieces that may wait to be taken."""
 _LOOK_EVERY_S: Final = 0.5
 _STREAMS: Final = 5
-_HELD: Final = 64 * MIB
-"""Memory that the parts of one file may hold, in bytes."""
-
-
-class _OwnMemory(Share):
-    """A share that waits for no other file: one that is open and idle would be waited for."""
-
-    def __init__(self, limits: Limits) -> None:
-        super().__init__(limits, "normal")
-        self._memory = Bound(_HELD)
-
-    def memory(self, size: int) -> AbstractAsyncContextManager[None]:
-        """Hold ``size`` bytes of memory."""
-        return self._memory.held(self, size)
 
 
 class DiscardedError(CosClientError):
@@ -77,7 +61,6 @@ class ObjectWriter:
             terms=terms,
             options=headers,
         )
-        job.share = _OwnMemory(client.transfers._limits)
         self._transfer: Transfer[Any] = Transfer(job, client._running)
 
     async def write(self, piece: bytes) -> None:

@@ -6,7 +6,6 @@ is another object or file by now stays, and is reported.
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -123,7 +122,7 @@ def _unlink(target: LocalFolder, action: SyncAction) -> None:
             raise ObjectChangedError(_OTHER.format(target.file(action.path)))
         if action.backup is not None:
             keep_file(place, action.backup)
-        os.unlink(place)
+        place.unlink(missing_ok=True)
 
 
 async def _chores(

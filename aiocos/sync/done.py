@@ -32,6 +32,7 @@ class Done:
         self._most = plan.count
         self._plan = plan.check
         self._waiting = b""
+        self._end = 0
         try:
             file = files.open_locked(self.path, 0o600)
         except OSError as error:
@@ -58,7 +59,13 @@ class Done:
 
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, b""
-        os.write(self._file, waiting)
+        written = os.pwrite(self._file, waiting, self._end)
+        if written < len(waiting):
+            # The disk is full. Half a number and the next behind it would be a third one, so
+            # none of these is written down: what they made is found out by looking.
+            os.ftruncate(self._file, self._end)
+            return
+        self._end += written
 
     def close(self, *, is_all_done: bool) -> None:
         """Let others have it; remove it when there is nothing left to go on with."""
@@ -83,7 +90,7 @@ class Done:
         else:
             content_at = self._read(content_at)
             os.ftruncate(self._file, content_at)
-        os.lseek(self._file, content_at, os.SEEK_SET)
+        self._end = content_at
 
     def _read(self, offset: int) -> int:
         """Read numbers from here on; return where the last good line ends."""

@@ -27,6 +27,7 @@ FilterRule = tuple[FilterKind, str]
 _SLASH: Final = "/"
 _DEEP: Final = ".*"
 _ANY: Final = "[^/]*"
+_SPECIAL: Final = frozenset("*?[\\")
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,10 @@ class Filters:
     def __bool__(self) -> bool:
         return bool(self._rules)
 
+    def after(self, rules: Iterable[FilterRule]) -> Filters:
+        """Return these with some others in front."""
+        return Filters((*rules, *self.given))
+
     def takes(self, path: str) -> bool:
         """Whether the file or object with this path takes part."""
         for rule in self._rules:
@@ -101,6 +106,11 @@ class Filters:
             if rule.includes and rule.reaches(path):
                 return True
         return self._default
+
+
+def literal(name: str) -> str:
+    """Return the pattern that matches this very name."""
+    return "".join(f"\\{char}" if char in _SPECIAL else char for char in name)
 
 
 def _checked(rule: Any) -> FilterRule:

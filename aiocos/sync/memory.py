@@ -23,6 +23,8 @@ from aiocos.transfer.journal import default_directory
 _RACY_NS: Final = 2_000_000_000
 """A file changed so shortly before it was read can change again and keep its times."""
 _KEPT_DAYS: Final = 180
+_MOST: Final = 1 << 63
+"""What no number of the database exceeds; the past of some files does."""
 _AT_ONCE: Final = 1000
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS files (
@@ -96,7 +98,9 @@ class Memory:
             return None
         try:
             row = self._base.execute(_FIND, _key(state)).fetchone()
-        except (sqlite3.Error, OverflowError) as error:
+        except OverflowError:  # a time that no database of this kind can hold
+            return None
+        except sqlite3.Error as error:
             self._give_up(error)
             return None
         return Known(*row) if row and all(isinstance(text, str) for text in row) else None
@@ -104,7 +108,7 @@ class Memory:
     def keep(self, state: LocalState, known: Known) -> None:
         """Remember a file; one that was changed a moment ago is not: it may change unseen."""
         now = time.time_ns()
-        if now - max(state.mtime_ns, state.ctime_ns) < _RACY_NS:
+        if now - max(state.mtime_ns, state.ctime_ns) < _RACY_NS or state.mtime_ns < -_MOST:
             return
         day = now // (86_400 * 1_000_000_000)
         with self._lock:
@@ -134,7 +138,7 @@ class Memory:
             self._base.execute("BEGIN IMMEDIATE")
             self._base.executemany(_KEEP, waiting)
             self._base.execute("COMMIT")
-        except (sqlite3.Error, OverflowError) as error:
+        except sqlite3.Error as error:
             self._give_up(error)
 
     def _give_up(self, error: Exception) -> None:

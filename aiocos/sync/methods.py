@@ -26,14 +26,13 @@ from aiocos.operations.options import (
     ServerEncryption,
 )
 from aiocos.operations.spec import Operation, unknown_keyword
-from aiocos.session import Session
 from aiocos.sync.actions import ActionKind, SyncAction, SyncTotals
 from aiocos.sync.applying import ActionCallback, Applier, SyncResult, bucket_of
 from aiocos.sync.done import Done
 from aiocos.sync.memory import Memory
 from aiocos.sync.moving import Mover
 from aiocos.sync.options import PlanOptions, Wishes, refusal
-from aiocos.sync.places import CosFolder, folder_of
+from aiocos.sync.places import CosFolder, folder_of, server_of
 from aiocos.sync.planfile import PlanFile, PlanHeader, PlanWriter
 from aiocos.sync.planning import Planner, kind_of
 from aiocos.transfer import trees
@@ -161,11 +160,12 @@ class SyncOperations(DirectoryOperations):
         session = await self._ready()
         work = FileWork(session.executor, threaded=True)
         async with self._planner(Source, Destination, options) as planner:
+            await work.run(planner.leave_out, PlanFile)
             header = PlanHeader(
                 planner.source,
                 planner.destination,
                 planner.wishes.told(),
-                endpoint=self._endpoint(session),
+                endpoint=server_of(self._config),
             )
             writer = await work.run(PlanWriter, PlanFile, header)
             try:
@@ -241,7 +241,7 @@ class SyncOperations(DirectoryOperations):
         """Check that a plan is for this client and may be carried out, and get ready for it."""
         self._refuse_coding()
         session = await self._ready()
-        if plan.header.endpoint != (here := self._endpoint(session)):
+        if plan.header.endpoint != (here := server_of(self._config)):
             raise ParameterError(
                 f"{plan.path} was made for {plan.header.endpoint}, and this client is of {here}"
             )
@@ -264,12 +264,6 @@ class SyncOperations(DirectoryOperations):
             yield memory
         finally:
             await in_thread(executor, memory.close)
-
-    def _endpoint(self, session: Session) -> str:
-        """Return what tells the place that this client's plans are for."""
-        # A local server has another port each time.
-        directory = self._config.local_dir
-        return session.config.endpoint if directory is None else str(directory.absolute())
 
     def _refuse_coding(self) -> None:
         if self.coding is not None:

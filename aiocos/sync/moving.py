@@ -10,6 +10,7 @@ import mimetypes
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -154,15 +155,26 @@ class Mover:
                 return
             if action.backup is not None and action.destination is not None:
                 await in_thread(self._executor, keep_file, place, action.backup)
-            if source.size <= self.work.in_one_bytes and not self.work.share.is_limited:
-                await self._get(place, action, folder, source)
-            else:
-                remote = Remote(folder.key(action.path), source.size, source.etag)
-                shown = Path(target.file(action.path))
-                job = PlannedDownload(self.work, remote, place, shown, action.destination)
-                await self.work.transfer(job, source.size)
+            try:
+                await self._fetch(place, action, folder, source)
+            except ObjectChangedError:
+                # Another sync may have been faster with the same object.
+                if not await self._is_there(place, action):
+                    raise
+                self.work.report.count(action.bytes)
             state = await self.files.run(_set_time, place, source.modified)
         self.memory.keep(state, Known(etag=source.etag))
+
+    async def _fetch(
+        self, place: Path, action: SyncAction, folder: CosFolder, source: RemoteState
+    ) -> None:
+        if source.size <= self.work.in_one_bytes and not self.work.share.is_limited:
+            await self._get(place, action, folder, source)
+            return
+        remote = Remote(folder.key(action.path), source.size, source.etag)
+        shown = Path(f"{self.header.destination}", action.path)
+        job = PlannedDownload(self.work, remote, place, shown, action.destination)
+        await self.work.transfer(job, source.size)
 
     @property
     def _executor(self) -> Any:
@@ -182,9 +194,19 @@ class Mover:
             async with response["Body"] as body:
                 if response.get("ETag") != source.etag:
                     raise _changed(folder, action)
-                await body.get_stream_to_file(place)
+                await body._to_file(place, partial(self._check_place, place, action))
         self.work.progress.advance(source.size)
         self.work.report.count(source.size)
+
+    def _check_place(self, place: Path, action: SyncAction) -> None:
+        if not is_same_file(present_state(place), action.destination):
+            raise self._other_file(action)
+
+    def _other_file(self, action: SyncAction) -> ObjectChangedError:
+        return ObjectChangedError(
+            f"{self.header.destination}/{action.path} was changed after the plan was made: it "
+            "was left as it is, sync again"
+        )
 
     async def _is_there(self, place: Path, action: SyncAction) -> bool:
         """Whether a file is there already that the object would become; refuse any other.
@@ -203,10 +225,7 @@ class Mover:
             head = await head_of(self.work.client, _cos(self.header.source), action.path)
             if (head.get("ETag"), head.get("x-cos-hash-crc64ecma")) == (source.etag, known.crc64):
                 return True
-        raise ObjectChangedError(
-            f"{self.header.destination}/{action.path} was changed after the plan was made: it "
-            "was left as it is, sync again"
-        )
+        raise self._other_file(action)
 
     # -- inside COS ----------------------------------------------------------
 

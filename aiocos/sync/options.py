@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any, Final, TypedDict
 
 from aiocos.errors import ParameterError
 from aiocos.sync.actions import SyncTotals
 from aiocos.sync.comparing import COMPARES, Compare
-from aiocos.sync.filters import FilterRule, Filters
+from aiocos.sync.filters import FilterRule, Filters, literal
 from aiocos.sync.places import CosFolder, Folder, LocalFolder
 
 _NONE: Final[tuple[FilterRule, ...]] = ()
-_SPECIAL: Final = frozenset("*?[\\")
 
 
 class PlanOptions(TypedDict, total=False):
@@ -117,7 +115,7 @@ class Backup:
         return None if self.place is None else f"{self.place}{path}"
 
 
-def backup_of(wishes: Wishes, destination: Folder) -> tuple[Backup, Filters]:
+def backup_of(wishes: Wishes, source: Folder, destination: Folder) -> tuple[Backup, Filters]:
     """Return where backups go, and filters that leave those of earlier runs alone.
 
     Raises:
@@ -130,20 +128,28 @@ def backup_of(wishes: Wishes, destination: Folder) -> tuple[Backup, Filters]:
         if wishes.BackupPrefix is None:
             return Backup(None), Filters(rules)
         place, whole = CosFolder(destination.Bucket, wishes.BackupPrefix).Prefix, destination.Prefix
+        if isinstance(source, CosFolder) and source.Bucket == destination.Bucket:
+            _check_beside(place, source)
     else:
         if wishes.BackupPrefix is not None:
             raise ParameterError("BackupPrefix is for COS: BackupDir is for a local destination")
         if wishes.BackupDir is None:
             return Backup(None), Filters(rules)
-        place = f"{Path(os.path.abspath(wishes.BackupDir))}/"
-        whole = f"{destination.path}/"
+        # Through links the backup could be the very file that is deleted next.
+        place = os.path.join(os.path.realpath(wishes.BackupDir), "")
+        whole = os.path.join(os.path.realpath(destination.path), "")
     if not place or whole.startswith(place):
         raise ParameterError("the backup would be where the destination is: choose another place")
     if place.startswith(whole):
         # Earlier backups are no part of the destination.
-        inside = "".join(f"\\{c}" if c in _SPECIAL else c for c in place[len(whole) :])
-        rules.insert(0, ("exclude", f"/{inside}"))
+        rules.insert(0, ("exclude", f"/{literal(place[len(whole) :])}"))
     return Backup(place), Filters(rules)
+
+
+def _check_beside(place: str, source: CosFolder) -> None:
+    """Refuse backups that would replace what is to be copied, or be copied by the next sync."""
+    if place.startswith(source.Prefix) or source.Prefix.startswith(place):
+        raise ParameterError(f"the backup would be in the way of {source}: choose another place")
 
 
 def check_apart(source: Folder, destination: Folder) -> None:

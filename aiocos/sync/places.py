@@ -6,14 +6,17 @@ In: what the caller wrote. Out: a LocalFolder or a CosFolder, checked, and its f
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from aiocos.config import CosConfig
 from aiocos.errors import ParameterError
 
 SCHEME: Final = "cos://"
+_LIKE_A_SCHEME: Final = re.compile("[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,17 @@ def folder_of(place: str | os.PathLike[str] | CosFolder, name: str) -> Folder:
     path = os.fspath(place)
     if not isinstance(path, str) or "\0" in path:
         raise ParameterError(f"{name} is {path!r}, which is no path")
+    if isinstance(place, str) and is_like_an_address(path):
+        raise ParameterError(
+            f"{name} is {path!r}: what is in COS begins with cos://, and a path with such a name "
+            "with ./"
+        )
     return LocalFolder(Path(os.path.abspath(path)))
+
+
+def is_like_an_address(word: str) -> bool:
+    """Whether a word that is to be a path was meant as something else: ``s3://x``, ``COS://x``."""
+    return _LIKE_A_SCHEME.match(word) is not None
 
 
 def to_json(folder: Folder) -> dict[str, str]:
@@ -118,6 +131,18 @@ def from_json(told: Mapping[str, Any]) -> Folder:
         places = values.get("region"), values.get("endpoint")
         return CosFolder(values["bucket"], values["prefix"], *places)
     raise ValueError("it names no source or destination")
+
+
+def server_of(config: CosConfig) -> str:
+    """Return what tells the server of a client from any other: a plan is for one of them."""
+    if config.local_dir is not None:
+        # Such a server has another port each time.
+        return str(config.local_dir.absolute())
+    host = config.Domain or config.endpoint
+    if config.IP is None:
+        return host
+    address = config.IP if config.Port is None else f"{config.IP}:{config.Port}"
+    return f"{host} at {address}"
 
 
 def addressed(key: str) -> str:

@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -21,6 +22,7 @@ from typing import Any, BinaryIO, Final, Self, cast
 from aiocos.encoding.digest import crc64
 from aiocos.errors import PlanError
 from aiocos.sync.actions import Count, SyncAction, SyncTotals
+from aiocos.sync.filters import literal
 from aiocos.sync.places import Folder, from_json, to_json
 
 VERSION: Final = 1
@@ -42,7 +44,7 @@ class PlanHeader:
     made: str = ""
     """When, in UTC."""
     endpoint: str = ""
-    """Host of the client that made it: the plan is for no other."""
+    """Server of the client that made it, as ``server_of`` tells it: the plan is for no other."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the first line."""
@@ -80,14 +82,12 @@ class PlanWriter:
 
     def __init__(self, path: str | os.PathLike[str], header: PlanHeader) -> None:
         self.path = Path(path)
-        self._part = self.path.with_name(f".{self.path.name[:200]}.{secrets.token_hex(4)}.part")
+        self._part = self.path.with_name(_part_name(self.path.name[:200], secrets.token_hex(4)))
         self._count = Count()
         self._check = 0
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        try:
+        with self._told():
             self._file: BinaryIO = open(os.open(self._part, flags, 0o600), "wb", 1 << 16)  # noqa: SIM115 - __exit__ closes it
-        except OSError as error:
-            raise PlanError(f"cannot write the plan {self.path}: {error.strerror}") from error
         self._add(header.to_json())
 
     def __enter__(self) -> Self:
@@ -107,9 +107,14 @@ class PlanWriter:
         self._part.unlink(missing_ok=True)
 
     def add_all(self, actions: Iterable[SyncAction]) -> None:
-        """Write some actions."""
-        for action in actions:
-            self.add(action)
+        """Write some actions.
+
+        Raises:
+            PlanError: they cannot be written.
+        """
+        with self._told():
+            for action in actions:
+                self.add(action)
 
     def add(self, action: SyncAction) -> None:
         """Write one action."""
@@ -121,15 +126,26 @@ class PlanWriter:
 
         ``seen`` has the totals that no action tells; ``refused`` says why the plan must not be
         carried out.
+
+        Raises:
+            PlanError: the file cannot be written.
         """
         totals = cast(SyncTotals, {**self._count.totals, **seen})
         line = _line({"end": totals, "refused": refused})[:-2]
-        self._file.write(b'%b,"check":"%016x"}\n' % (line, crc64(line, self._check)))
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        self._part.replace(self.path)
+        with self._told():
+            self._file.write(b'%b,"check":"%016x"}\n' % (line, crc64(line, self._check)))
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._part.replace(self.path)
         return totals
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise PlanError(f"cannot write the plan {self.path}: {error.strerror}") from error
 
     def _add(self, told: Mapping[str, Any]) -> None:
         line = _line(told)
@@ -162,6 +178,8 @@ class PlanFile:
     """How many actions it has; they are numbered from 0."""
     places: tuple[int, ...]
     """Where every thousandth one begins."""
+    stamp: tuple[int, ...]
+    """What tells this very file from another of its name."""
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> PlanFile:
@@ -196,7 +214,8 @@ class PlanFile:
                 refused = told.get("refused")
                 if not isinstance(refused, str | None) or count != _number_of(totals):
                     break
-                return cls(path, header, totals, refused, match[1].decode(), count, tuple(places))
+                check_text, stamp = match[1].decode(), _stamp_of(file)
+                return cls(path, header, totals, refused, check_text, count, tuple(places), stamp)
             if count % _STEP == 0:
                 places.append(offset)
             check, offset, count = crc64(line, check), offset + len(line), count + 1
@@ -209,6 +228,19 @@ class PlanFile:
             first = index * _STEP
             yield Shard(first, min(step * _STEP, self.count - first), self.places[index])
 
+    @contextmanager
+    def lines_from(self, offset: int) -> Iterator[BinaryIO]:
+        """Open the plan once more, at a line.
+
+        Raises:
+            PlanError: the file is not the one that was opened.
+        """
+        with open(self.path, "rb") as file:
+            if _stamp_of(file) != self.stamp:
+                raise PlanError(f"{self.path} was changed meanwhile: make the plan again")
+            file.seek(offset)
+            yield file
+
     def actions(self, shard: Shard | None = None) -> Iterator[tuple[int, SyncAction]]:
         """Give the actions, of a shard or all, each with its number.
 
@@ -218,8 +250,7 @@ class PlanFile:
         if not self.count:
             return
         shard = shard or Shard(0, self.count, self.places[0])
-        with open(self.path, "rb") as file:
-            file.seek(shard.offset)
+        with self.lines_from(shard.offset) as file:
             for number in range(shard.first, shard.first + shard.count):
                 try:
                     action = SyncAction.from_json(_told(file.readline(_MOST_LINE)))
@@ -228,12 +259,27 @@ class PlanFile:
                 yield number, action
 
 
+def own_names(name: str) -> list[str]:
+    """Return patterns of the files that belong to a plan of this name, itself among them."""
+    own = literal(name)
+    return [own, f"{own}.done", _part_name(literal(name[:200]), "????????")]
+
+
+def _part_name(start: str, word: str) -> str:
+    return f".{start}.{word}.part"
+
+
 def _line(told: Mapping[str, Any]) -> bytes:
     try:
         text = json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode()
     except UnicodeEncodeError:  # a file's name that is not UTF-8
         text = json.dumps(told, separators=(",", ":")).encode()
     return text + b"\n"
+
+
+def _stamp_of(file: BinaryIO) -> tuple[int, ...]:
+    facts = os.fstat(file.fileno())
+    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
 def _told(line: bytes) -> dict[str, Any]:

@@ -8,7 +8,10 @@ many there are.
 from __future__ import annotations
 
 import asyncio
+import os
+import stat
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -16,11 +19,13 @@ from aiocos.errors import CosException, NotFoundError, ParameterError
 from aiocos.offload import in_thread
 from aiocos.sync.actions import ActionKind, Count, SyncAction, SyncTotals
 from aiocos.sync.comparing import UNKNOWN, Comparer, at_a_glance
+from aiocos.sync.filters import FilterRule, literal
 from aiocos.sync.listing import RemoteObject, remote_objects
 from aiocos.sync.memory import Memory
 from aiocos.sync.merging import Entry, Pair, Seen, is_directory, merged
 from aiocos.sync.options import Wishes, backup_of, check_apart, refusal
 from aiocos.sync.places import CosFolder, Folder, LocalFolder
+from aiocos.sync.planfile import own_names
 from aiocos.sync.walking import LeftAlone, LocalDirectory, LocalEntry, LocalFile, local_entries
 from aiocos.transfer.batch import closing
 from aiocos.transfer.job import Operator
@@ -40,14 +45,14 @@ class _Doubt:
 
 @dataclass(slots=True)
 class _Above:
-    """Paths that the present one may lie below, in the order in which they came."""
+    """Paths that a later one may lie below, in the order in which they came."""
 
     paths: list[str] = field(default_factory=list)
 
-    def holds(self, path: str) -> bool:
-        """Whether a path is one of them, or below one; they are asked about in order."""
+    def of(self, path: str) -> str | None:
+        """Return which of them a path lies below; they are asked about in order."""
         self._leave(path)
-        return any(path == p or path.startswith(_slashed(p)) for p in self.paths)
+        return next((p for p in self.paths if path.startswith(_slashed(p))), None)
 
     def add(self, path: str) -> None:
         """Take one more."""
@@ -68,14 +73,29 @@ class Planner:
     ) -> None:
         check_apart(source, destination)
         self.source, self.destination, self.wishes = source, destination, wishes
-        self._backup, self._filters = backup_of(wishes, destination)
+        self._backup, self._filters = backup_of(wishes, source, destination)
         self._client = client
         self._memory = memory
         self._comparer = Comparer(client, source, destination, memory)
         self._move: ActionKind = kind_of(source, destination)
-        self._left_alone, self._files = _Above(), _Above()
+        self._left_alone, self._files, self._in_place = _Above(), _Above(), _Above()
         self._count = Count()
         self._rules = rules_here()
+
+    def leave_out(self, plan: str | os.PathLike[str]) -> None:
+        """Take the plan's own files for no part of either side; blocks."""
+        directory, name = os.path.split(os.path.abspath(plan))
+        file = os.path.join(os.path.realpath(directory), name)
+        rules: list[FilterRule] = []
+        for folder in (self.source, self.destination):
+            if isinstance(folder, LocalFolder):
+                root = os.path.join(os.path.realpath(folder.path), "")
+                if file.startswith(root):
+                    below = os.path.join(os.path.dirname(file[len(root) :]), "")
+                    patterns = [f"/{literal(below)}{own}" for own in own_names(name)]
+                    rules.extend(("exclude", pattern) for pattern in patterns)
+        if rules:
+            self._filters = self._filters.after(rules)
 
     def totals(self) -> SyncTotals:
         """Return the totals of what was given out so far."""
@@ -99,6 +119,9 @@ class Planner:
             async for lot in pairs:
                 decided = [self._decide(pair) for pair in lot]
                 await self._settle(decided)
+                if isinstance(self.destination, LocalFolder):
+                    executor = (await self._client._ready()).executor
+                    await in_thread(executor, _keep_directories, self.destination, decided)
                 actions = [action for action in decided if isinstance(action, SyncAction)]
                 for action in actions:
                     self._count.add(action)
@@ -158,6 +181,8 @@ class Planner:
             pair.source and pair.source.entry,
             (pair.destination and pair.destination.entry),
         )
+        if self._move == "download" and isinstance(destination, LocalFile | LeftAlone):
+            self._in_place.add(pair.path)
         if isinstance(source, LeftAlone):
             self._left_alone.add(pair.path)
             kind: ActionKind = "fail" if source.is_failure else "skip"
@@ -188,7 +213,7 @@ class Planner:
         if not is_there or source is not None or not self.wishes.Delete:
             return None
         assert isinstance(destination, LocalFile | RemoteObject)  # noqa: S101 - for the checker
-        if self._left_alone.holds(path):
+        if self._left_alone.of(path) is not None:
             return None
         return SyncAction(
             "delete",
@@ -234,8 +259,10 @@ class Planner:
             relative_path(path.removesuffix("/") if is_folder else path, self._rules)
         except UnsafeKeyError as error:
             return str(error)
-        if self._files.holds(path):
+        if self._files.of(path) is not None:
             return "an object has the name that its directory would have"
+        if (above := self._in_place.of(path)) is not None:
+            return f"{above} is in the way: it is no directory, or none that can be read"
         if not is_folder:
             self._files.add(path)
         return None
@@ -272,6 +299,19 @@ class Planner:
             self._count.totals["unchanged"] += 1
             return None
         return replace(action, why=why)
+
+
+def _keep_directories(target: LocalFolder, decided: list[SyncAction | _Doubt | None]) -> None:
+    """Fail what would have to replace a directory, which the walk comes to later; blocks."""
+    for at, action in enumerate(decided):
+        if not isinstance(action, SyncAction) or action.path.endswith("/"):
+            continue
+        if not action.is_move or action.destination is not None:
+            continue
+        with suppress(OSError):  # whatever else is in the way, the download says
+            if stat.S_ISDIR(os.lstat(target.file(action.path)).st_mode):
+                why = "in the way: there is a directory of its name"
+                decided[at] = SyncAction("fail", action.path, why)
 
 
 def kind_of(source: Folder, destination: Folder) -> ActionKind:

@@ -100,6 +100,10 @@ class _Level:
     identity: tuple[int, int] | None = None
     above: _Level | None = None
 
+    def path_is_link(self, name: bytes) -> bool:
+        """Whether an entry is a symbolic link."""
+        return os.path.islink(self.path + name)
+
     def has(self, identity: tuple[int, int]) -> bool:
         """Whether this directory is, or lies in, the one of that device and inode."""
         level: _Level | None = self
@@ -134,6 +138,9 @@ def walk(
             path = os.fsdecode(level.name + name)
             if filters.takes(path):
                 yield _look(level.path + name, path, follow_symlinks)
+            elif filters.enters(path) and level.path_is_link(name):
+                # What the patterns take may lie behind it, and is to be protected.
+                yield _look(level.path + name, path, follow_symlinks=False)
 
 
 def _enter(

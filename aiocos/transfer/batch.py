@@ -174,6 +174,9 @@ async def drain(chores: AsyncIterator[Chore], report: Report, *, workers: int) -
             tasks = [group.create_task(_work(source, report)) for _ in range(workers)]
             # Here, not behind the block: a TaskGroup counts a failure there as a cancellation.
             await asyncio.wait(tasks)
+            if any(task.cancelled() for task in tasks):
+                # A group does not mind; but what such a worker had in hand was not done.
+                raise asyncio.CancelledError
     except BaseExceptionGroup as errors:
         failed = next(flat(errors))
         raise asyncio.CancelledError if cancellations() > asked else failed from None

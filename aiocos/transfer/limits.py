@@ -40,9 +40,13 @@ class Share:
         # In this order, so that nobody who waits for memory keeps a request from its holders.
         return Both(self.memory(size), self._limits.requests.held(self, 1))
 
-    def memory(self, size: int) -> AbstractAsyncContextManager[None]:
+    def memory(self, size: int) -> Held:
         """Hold ``size`` bytes of memory."""
         return self._limits.memory.held(self, size)
+
+    def memory_wanted(self) -> asyncio.Future[None]:
+        """Return what is done as soon as somebody waits for memory."""
+        return self._limits.memory.wanted()
 
     async def send(self, size: int) -> None:
         """Wait until ``size`` more bytes may move."""
@@ -75,11 +79,22 @@ class Bound:
         self.taken = 0
         self.holders: dict[Share, int] = {}
         self.waiting: dict[Share, deque[_Waiter]] = {}
+        self._watching: set[asyncio.Future[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def held(self, share: Share, amount: int) -> AbstractAsyncContextManager[None]:
+    def held(self, share: Share, amount: int) -> Held:
         """Hold so much of it; nothing at all is not waited for."""
-        return _Held(self, share, amount)
+        return Held(self, share, amount)
+
+    def wanted(self) -> asyncio.Future[None]:
+        """Return what is done as soon as somebody waits; to be cancelled by who looks away."""
+        call: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.waiting:
+            call.set_result(None)
+        else:
+            self._watching.add(call)
+            call.add_done_callback(self._watching.discard)
+        return call
 
     def fits(self, share: Share, amount: int) -> bool:
         """Whether a share may have so much now; what is more than there is goes alone."""
@@ -94,6 +109,10 @@ class Bound:
         waiter = _Waiter(amount, asyncio.get_running_loop().create_future())
         self.waiting.setdefault(share, deque()).append(waiter)
         self._serve()
+        if self.waiting:
+            for call in self._watching:
+                if not call.done():
+                    call.set_result(None)
         try:
             await waiter.granted
         except BaseException:
@@ -148,7 +167,7 @@ class Bound:
 
 
 # Classes, not generators: every small request goes through three of these.
-class _Held(AbstractAsyncContextManager[None]):
+class Held(AbstractAsyncContextManager["Held"]):
     """So much of a bound, while the block runs."""
 
     __slots__ = ("_amount", "_bound", "_share")
@@ -156,9 +175,15 @@ class _Held(AbstractAsyncContextManager[None]):
     def __init__(self, bound: Bound, share: Share, amount: int) -> None:
         self._bound, self._share, self._amount = bound, share, amount
 
-    async def __aenter__(self) -> None:
+    def keep(self, amount: int) -> None:
+        """Let others have all but so much."""
+        rest, self._amount = self._amount - amount, amount
+        self._bound.give_back(self._share, rest)
+
+    async def __aenter__(self) -> Held:
         if self._amount:
             await self._bound.take(self._share, self._amount)
+        return self
 
     async def __aexit__(self, *error: object) -> None:
         if self._amount:

@@ -34,7 +34,8 @@ class TransferConfig:
     """Requests at a time that move bytes, of all transfers. A client has 64 connections, if not
     more: what is left is for its other calls."""
     held_mib: int = 256
-    """Memory, in MiB, that the parts under way may hold."""
+    """Memory, in MiB, that the parts under way may hold. A stream whose source waits while others
+    want memory sends what it has, or holds less than a MiB besides."""
     bytes_per_s: float | None = None
     """Bandwidth of all transfers together; None is no limit."""
     part_timeout_s: float | None = 600.0

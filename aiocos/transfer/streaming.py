@@ -7,32 +7,30 @@ twice, so nothing is resumed: on failure the upload is aborted.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing
-from itertools import count
 from typing import Any, Final, NamedTuple
 
 from aiocos.body import as_body
-from aiocos.encoding.digest import Bytes
 from aiocos.errors import IntegrityError, ParameterError
 from aiocos.operations.checks import MAX_PARTS, MAX_PUT_BYTES, whole_number
 from aiocos.operations.objects import PUT_OBJECT
 from aiocos.session import Session
 from aiocos.transfer.coded import CodedPart
 from aiocos.transfer.content import ContentUpload
+from aiocos.transfer.cutting import Cutter
 from aiocos.transfer.job import Operator, Terms
 from aiocos.transfer.plan import Part
-from aiocos.transfer.progress import Progress, ProgressCallback
+from aiocos.transfer.progress import ProgressCallback
 from aiocos.transfer.source import MemoryPart, PartBody
 from aiocos.transfer.upload import part_bytes
 from aiocos.transfer.workers import Lap
-from aiocos.units import KIB, MIB, PIECE
+from aiocos.units import MIB
 
 _DOUBLE_FROM: Final = 4000
 _DOUBLE_EVERY: Final = 1000
-_SMALL: Final = 64 * KIB
-_YIELD_EVERY: Final = 64
+_SHORT_UNTIL: Final = _DOUBLE_FROM + _DOUBLE_EVERY
+"""No part behind this one may be a short one: the rest still holds 62,000 times the first size."""
 
 
 class HeldPart(NamedTuple):
@@ -106,7 +104,7 @@ class StreamUpload(ContentUpload[dict[str, Any]]):
         self._enable_md5 = EnableMD5
         self._read_bytes = self._wire_bytes = 0
         self._size = self._body.size
-        self._is_ended = False
+        self._is_ended = self._is_slow = False
 
     @property
     def _content_size(self) -> int | None:
@@ -117,11 +115,11 @@ class StreamUpload(ContentUpload[dict[str, Any]]):
         self.progress.total = self._body.size or 0
         self.progress.tell("started")
         async with aclosing(self._body.pieces(session.executor)) as pieces:
-            parts = self._parts(_Cutter(pieces, self.progress))
-            async with aclosing(parts):
+            cutter = Cutter(pieces, self.progress)
+            async with cutter, aclosing(self._parts(cutter)) as parts:
                 first = await anext(parts)
                 try:
-                    is_whole = first.size < self._part_size
+                    is_whole = cutter.is_over and first.size < self._part_size
                     if is_whole:
                         return await self._in_one(first)
                     await self.begin_upload(None)
@@ -164,15 +162,13 @@ class StreamUpload(ContentUpload[dict[str, Any]]):
             await self.give_up(error)
             raise
 
-    async def _parts(self, cutter: _Cutter) -> AsyncGenerator[HeldPart, None]:
+    async def _parts(self, cutter: Cutter) -> AsyncGenerator[HeldPart, None]:
         """Read one part after the other, each only when there is memory for it."""
         number = 0
         while not cutter.is_over:
             number += 1
-            size = growing_size(self._part_size, number)
             async with AsyncExitStack() as stack:
-                await stack.enter_async_context(self.share.memory(size))
-                pieces = await cutter.take(size)
+                pieces = cutter.cut(await self._filled(cutter, number, stack))
                 self._read_bytes += sum(map(len, pieces))
                 if self._body.size is not None and self._read_bytes > self._body.size:
                     raise IntegrityError(f"Body gave more than its {self._body.size} bytes")
@@ -193,6 +189,30 @@ class StreamUpload(ContentUpload[dict[str, Any]]):
             offset = self._read_bytes - sum(map(len, pieces))
             yield HeldPart(number, offset, pieces, memory, self._is_ended)
         self._check_promise()
+
+    async def _filled(self, cutter: Cutter, number: int, memory: AsyncExitStack) -> int:
+        """Read a part and return its size, less than wished for only at the end or if it is slow.
+
+        What a slow stream has keeps nobody waiting: whole MiB of it are sent as a part of their
+        own, and with less it waits for its source without memory. It waits for all of a
+        part's memory before it fills it, so no two streams wait for what the other one has.
+        """
+        size = growing_size(self._part_size, number)
+        wanted = self.share.memory_wanted if number <= _SHORT_UNTIL else None
+        # One byte at hand, or one more: a source that gives nothing is given no memory.
+        await cutter.read(cutter.size + 1 if self._is_slow else 1)
+        while cutter.size:
+            held = await memory.enter_async_context(self.share.memory(size))
+            self._is_slow = not await cutter.read(size, wanted)
+            if not self._is_slow:
+                return min(size, cutter.size)
+            whole = cutter.size // MIB * MIB
+            held.keep(whole)
+            if whole:
+                return whole
+            size = MIB
+            await cutter.read(cutter.size + 1)
+        return 0
 
     def _check_promise(self) -> None:
         promised = self._body.size
@@ -215,54 +235,6 @@ class StreamUpload(ContentUpload[dict[str, Any]]):
     def _on_wire(self, size: int) -> int:
         coding = self.client.coding
         return size if coding is None else coding.codec.wire_size(size)
-
-
-class _Cutter:
-    """Cuts a stream into lengths, whatever lengths it comes in."""
-
-    def __init__(self, pieces: AsyncGenerator[Bytes, None], progress: Progress) -> None:
-        self._pieces = pieces
-        self._progress = progress
-        self._rest = b""
-        self.is_over = False
-
-    async def take(self, size: int) -> list[bytes]:
-        """Return the next ``size`` bytes, fewer only at the end."""
-        taken: list[bytes] = []
-        small = bytearray()  # a byte at a time would hold eight times as much, and send so often
-        left = size
-        for turn in count(1):
-            if not left:
-                break
-            piece = self._rest or await self._next()
-            if turn % _YIELD_EVERY == 0:
-                await asyncio.sleep(0)  # a source may have all of it at hand, and never wait
-            if not piece:
-                self.is_over = True
-                break
-            cut, self._rest = piece[:left], piece[left:]
-            left -= len(cut)
-            if small and len(small) + len(cut) > PIECE:
-                taken.append(bytes(small))
-                small.clear()
-            if small or len(cut) < _SMALL:
-                small += cut
-            else:
-                taken.append(cut)
-        if small:
-            taken.append(bytes(small))
-        return taken
-
-    async def _next(self) -> bytes:
-        try:
-            async for piece in self._pieces:
-                if piece:
-                    # A copy, unless it cannot change: many readers fill one buffer again.
-                    return bytes(piece)
-        except BaseException as error:
-            self._progress.foreign = error
-            raise
-        return b""
 
 
 async def _chained(

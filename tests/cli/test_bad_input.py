@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.failing_os import FailingOS
+from tests.support.trees import plant
 
 CANARIES = {
     "COS_SECRET_ID": "canary-id-51f0",
@@ -241,6 +242,22 @@ def test_interrupted(start, healthy, bucket):
     out, err = process.communicate(timeout=10)
 
     assert (process.returncode, out, err) == (130, "", "aiocos: interrupted\n")
+
+
+def test_interrupted_among_many_files(start, healthy, bucket, tmp_path):
+    """Whoever stops a long cp -r is told what sends only the rest."""
+    source = plant(tmp_path / "source", [f"{number}" for number in range(4)])
+    silence = healthy.emulator.fail("PutObject", blackhole=True, after=3)
+    process = start("cp", "-r", source, f"cos://{bucket}", "--concurrency", "1")
+    deadline = time.monotonic() + 10
+    while not silence.fired and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=10)
+
+    advice = "3 files are done; aiocos sync sends only the rest"
+    assert err == f"aiocos: interrupted; {advice}\n"
 
 
 def test_interrupted_download_leaves_nothing(start, healthy, bucket, tmp_path):

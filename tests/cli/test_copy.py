@@ -242,6 +242,7 @@ def readable_by_all():
 _AS_ORDINARY_USER = """
 import os, sys
 import aiocos.client, aiocos.identity  # an ordinary user may not read the library
+sys.modules["uvloop"] = None  # nor what that loads later
 from aiocos.cli.app import main
 if os.geteuid() == 0:
     os.setuid(65534)

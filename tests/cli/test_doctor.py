@@ -357,6 +357,15 @@ def test_what_does_not_speak_tls(doctor, server, bucket):
     assert "not as TLS does" in found["certificate"]["message"]
 
 
+def test_http_where_https_is_spoken(doctor, server, bucket, certificates):
+    """A request over http to a port of https is told as that, and nothing after it is tried."""
+    with serving(server, say_the_time, certificates.serving()) as port:
+        code, found, _ = doctor(f"cos://{bucket}", "--endpoint", f"http://localhost:{port}")
+    assert (code, states(found)) == (1, {"certificate": "wrong"})
+    assert "This port speaks https" in found["certificate"]["message"]
+    assert not {"clock", "signature"} & found.keys()
+
+
 def test_a_trusted_certificate_and_its_end(server, certificates):
     """A certificate that holds for a day more is trusted, with a warning."""
     config = CosConfig(

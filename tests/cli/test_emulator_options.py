@@ -84,6 +84,24 @@ def test_other_programs_read_how_to_reach_it(running, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_ready_file_that_cannot_be_written(start, tmp_path):
+    """The server ends and says which file it is; no keys are printed, and none left on disk."""
+    (tmp_path / "ready").mkdir()
+    process = start("emulator", "--ready-file", tmp_path / "ready")
+    told, error = process.communicate(timeout=20)
+    assert (told, process.returncode) == ("", 1)
+    assert f"{tmp_path / 'ready'} cannot be written" in error
+    assert list(tmp_path.iterdir()) == [tmp_path / "ready"]
+
+
+def test_a_data_directory_is_told_in_full(running, tmp_path, monkeypatch):
+    """What another program is to trust is named so that it is found from anywhere."""
+    monkeypatch.chdir(tmp_path)
+    process, told = running("--data", "kept", "--tls")
+    assert told["ca_file"] == told["environment"]["COS_CA_FILE"] == f"{tmp_path}/kept/tls/ca.pem"
+    end(process)
+
+
 def test_it_ends_with_its_parent(running):
     """With --until-eof the server ends when its standard input does, however its parent ended."""
     process, _ = running("--until-eof")  # stdin is /dev/null
@@ -160,8 +178,8 @@ def test_other_machines_are_warned_of(start):
     ("words", "said"),
     [
         (["--host", "0.0.0.0", "--no-auth"], "loopback only"),
-        (["--starts-at", "tomorrow"], "Invalid isoformat string: 'tomorrow'"),
-        (["--starts-at", "2026-01-01"], "needs a time zone"),
+        (["--starts-at", "tomorrow"], "must be as in 2026-01-01T00:00:00Z"),
+        (["--starts-at", "2026-01-01"], "must be as in 2026-01-01T00:00:00Z"),
         (["--seed", "none"], "none is no folder of buckets"),
         (["--faults", "none"], "none"),
         (["--bucket", "no"], "--bucket is 'no'"),

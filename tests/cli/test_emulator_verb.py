@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 
 import pytest
+
+USE = """
+import requests
+bucket = "mine-1250000000"
+client.put_object(bucket, b"text", "a")
+source = {"Bucket": bucket, "Key": "a", "Region": client.get_conf()._region}
+client.copy(bucket, "b", source)
+print(client.get_object(bucket, "b")["Body"].get_raw_stream().read())
+url = client.get_presigned_url(bucket, "b", "GET")
+print(requests.get(url, proxies=client.get_conf()._proxies, timeout=20).content)
+"""
 
 
 def exported(process):
@@ -39,6 +52,19 @@ def test_export_block_makes_another_shell_use_it(start, tmp_path, number):
     assert start("cat", "cos://mine-1250000000/a.txt", **variables).communicate()[0] == "text"
 
 
+def test_block_for_the_sync_sdk_through_the_proxy(start):
+    """The second block for Tencent's SDK, pasted, copies here and makes URLs that are served."""
+    process = start("emulator", "--bucket", "mine-1250000000")
+    exported(process)
+    shown = "".join(iter(process.stdout.readline, "In a browser, what it holds and was asked:\n"))
+    code = "from qcloud_cos" + shown.rpartition("from qcloud_cos")[2]
+    assert "Proxies={'http': 'http://127.0.0.1:" in code
+    used = subprocess.run(
+        [sys.executable, "-c", code + USE], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert used.stdout.split() == ["b'text'", "b'text'"], used.stderr
+
+
 def test_port_that_is_taken(start, server):
     """A port in use is one line."""
     process = start("emulator", "--port", server.emulator.port)
@@ -47,4 +73,4 @@ def test_port_that_is_taken(start, server):
 
     assert (process.returncode, out) == (1, "")
     assert len(err.splitlines()) == 1
-    assert "in use" in err
+    assert f"port {server.emulator.port} of 127.0.0.1 is in use" in err

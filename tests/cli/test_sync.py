@@ -30,7 +30,7 @@ def test_there_and_again(shell, bucket, place):
 
     assert (first.code, first.out) == (0, "")
     assert first.err == "aiocos: upload 4 (6 bytes); 0 were the same\n"
-    assert second.err == "aiocos: do nothing (0 bytes); 4 were the same\n"
+    assert second.err == "aiocos: nothing to do; 4 are the same\n"
     assert down.err == "aiocos: download 4 (6 bytes); 0 were the same\n"
     assert tree(place / "target") == tree(place / "site")
     assert shell("sync", "-q", "site", f"cos://{bucket}/www").err == ""
@@ -124,6 +124,67 @@ def test_a_dry_run_says_what_would_be_refused(shell, server, bucket, place):
     assert outcome.code == 1
     assert len(outcome.lines) == 9
     assert "would be refused: 5 would be deleted" in outcome.err
+
+
+def test_a_refusal_names_options(shell, server, bucket, place):
+    """Whoever writes a command line is told of its options, not of keywords of Python."""
+    server.put_all(bucket, {f"www/{number}": b"" for number in range(5)})
+    (place / "empty").mkdir()
+    there = f"cos://{bucket}/www"
+    for words, says in (
+        (["site", there, "--delete", "--max-delete", "10%"], "and --max-delete is 10%"),
+        (["site", there, "--max-delete", "x"], "--max-delete is 'x'"),
+        (["empty", there, "--delete"], "--allow-empty-source if that is meant"),
+        (["site", there, "--backup-dir", "b"], "--backup-dir is for a local destination"),
+        (["--apply", "p", "--max-delete", "1", "--exclude", "a"], "--include and --exclude, --max"),
+    ):
+        outcome = shell("sync", *words)
+        assert says in outcome.err
+        if "--delete" in words:
+            # The command line is right; what it amounts to is not permitted.
+            assert outcome.code == shell("sync", *words, "--dry-run").code == 1
+
+
+def test_a_dry_run_ends_with_what_it_amounts_to(shell, bucket, place):
+    """Also where nothing is to be done, somebody says so."""
+    words = ["sync", "site", f"cos://{bucket}/www"]
+    assert shell(*words, "--dry-run").err == "aiocos: would upload 4 (6 bytes); 0 are the same\n"
+    shell(*words)
+    assert shell(*words, "--dry-run").err == "aiocos: nothing to do; 4 are the same\n"
+    plan = shell(*words, "--plan", "plan")
+    assert plan.err == "aiocos: plan: nothing to do; 4 are the same\n"
+
+
+def test_a_prefix_that_has_nothing_is_told(shell, bucket, place):
+    """A slip in a prefix is no failure, and no silence either."""
+    there = f"cos://{bucket}/ww"
+    for words in (["sync", there, "target"], ["rm", "-r", there]):
+        outcome = shell(*words)
+        assert outcome.code == 0
+        assert f"nothing is below {there}/" in outcome.err
+
+
+def test_a_plan_of_another_server_is_refused(shell, bucket, place):
+    """A plan made on one local server is not carried out on the next one."""
+    assert shell("sync", "site", f"cos://{bucket}", "--plan", "plan").code == 0
+    outcome = shell("sync", "--apply", "plan", "--endpoint", "http://127.0.0.1:1")
+    assert outcome.code == 2
+    assert "and this client is of" in outcome.err
+    assert "127.0.0.1:1" in outcome.err
+
+
+def test_a_bucket_without_appid(shell):
+    """Who leaves the APPID out is told what is missing, by mb and by doctor."""
+    outcome = shell("mb", "cos://examplebucket")
+    assert outcome.code == 1
+    assert "APPID, as in examplebucket-1250000000" in outcome.err
+    assert "ends in the account's APPID" in shell("doctor", "cos://examplebucket").out
+
+
+def test_bash_completes_names_of_files(bare_shell, place):
+    """What the verbs do not know, bash completes by itself."""
+    script = bare_shell("completion", "bash").out
+    assert script.rstrip().endswith("complete -o default -o bashdefault -F _aiocos aiocos")
 
 
 def test_backups_and_storage_class(shell, server, bucket, place):

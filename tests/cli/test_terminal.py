@@ -66,7 +66,8 @@ def test_ctrl_c_keeps_what_was_uploaded(terminal, server, bucket, large):
     server.emulator.forget_requests()
     with terminal("cp", large, place) as screen:
         assert screen.end() == 0
-    assert server.emulator.count("UploadPart", 200) == (total - done) // MIB
+    # COS may have parts whose answers were under way at Ctrl-C: no more than the rest is sent.
+    assert 0 < server.emulator.count("UploadPart", 200) <= (total - done) // MIB
     assert server.read(bucket, "dir/large.bin") == large.read_bytes()
 
 

@@ -68,7 +68,7 @@ async def test_a_sync_by_a_cluster(client, emulator, dask, tmp_path):
     dry = await shell(f"{words} --ship-credentials --dry-run", env)
     assert dry.code == 0
     again = await shell(f"{words} --ship-credentials", env)
-    assert (again.code, "30 were the same" in again.err) == (0, True)
+    assert (again.code, "30 are the same" in again.err) == (0, True)
 
 
 async def test_workers_find_their_own_keys(client, emulator, dask, tmp_path):

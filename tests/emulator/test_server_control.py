@@ -292,3 +292,29 @@ async def test_page_has_each_endpoint(server):
     known = {f"{method} /_emu/{name}" for method, name in server._front._aside[0]._ways}
     told = set(re.findall(r"`((?:GET|POST|DELETE) /_emu/[a-z]+)`", PAGE.read_text("utf-8")))
     assert told == known
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"now": 10**400},
+        {"advance": {"days": 10**400}},
+        {"advance": {"days": 1e14}},
+        {"skew_s": 1e12},
+        {"skew_s": -1e12},
+        {"now": 1767225600, "skew_s": 1e12},
+    ],
+    ids=lambda wrong: str(wrong)[:40],
+)
+async def test_times_that_no_date_can_say(server, control, wrong):
+    """A time outside the calendar is refused, nothing is changed, and the server goes on."""
+    before = server.clock.now()
+    assert (await control("POST", "clock", wrong, status=400))["error"]
+    assert abs(server.clock.now() - before) < 60
+    async with server.client() as client:
+        await client.put_object(BUCKET, b"v", "k")
+
+
+async def test_json_that_is_too_deep(control):
+    """A document nested without end is refused as any that is no JSON."""
+    assert "not JSON" in (await control("POST", "faults", b"[" * 100_000, status=400))["error"]

@@ -310,3 +310,33 @@ async def test_replaced_object(server, wire, stored):
     first, second = await wire.ask("GET", "/k"), await wire.ask("GET", "/k")
     assert (first.body, second.body) == (CONTENT, b"new")
     assert first.headers["ETag"] != second.headers["ETag"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"status": 99},
+        {"status": 600},
+        {"every": 0},
+        {"nth": 0},
+        {"drip": 0},
+        {"times": -1},
+        {"probability": float("nan")},
+        {"delay_s": -1},
+        {"interval_s": float("inf")},
+        {"stall": -1},
+        {"clock_skew": 1e18},
+        {"headers": {"a": "b\r\nc: d"}},
+        {"headers": {"a b": "c"}},
+        {"headers": {"a": 5}},
+        {"status": 301, "location": "http://a\r\nb"},
+        {"raw": "\u4e2d"},
+        {"body": "\ud800"},
+        {"code": "SlowDown"},
+    ],
+    ids=str,
+)
+def test_a_rule_that_could_not_be_carried_out(wrong):
+    """A value that would break the server when the rule fires, or do nothing, is refused."""
+    with pytest.raises(ValueError, match=next(reversed(wrong))):
+        FaultRule(**wrong)

@@ -13,6 +13,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,89 @@ def test_a_thread_that_cannot_start():
     assert threading.active_count() == before
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_thread_that_never_started():
+    """A server that was made and not started leaves nothing open, and may be closed."""
+    server = CosEmulator.in_thread()
+    server.close()
+    with pytest.raises(RuntimeError, match="does not run"):
+        server.state()
+    del server
+    gc.collect()
+
+
+def test_nobody_waits_for_a_closed_server():
+    """Who waits in another thread while the server is closed is told so; all may close it."""
+    server = CosEmulator.in_thread().start()
+    with ThreadPoolExecutor(8) as pool:
+        waiting = [pool.submit(server.wait_for, "PutObject", timeout_s=60) for _ in range(3)]
+        time.sleep(0.1)
+        for closing in [pool.submit(server.close) for _ in range(4)]:
+            closing.result(20)
+        for one in waiting:
+            with pytest.raises(RuntimeError, match="closed meanwhile"):
+                one.result(20)
+
+
+async def test_a_server_starts_once_and_may_be_closed_twice():
+    """A second start is refused and harms nothing; a second end, or one before, is none."""
+    server = CosEmulator()
+    await server.close()
+    async with server:
+        with pytest.raises(RuntimeError, match="starts once"):
+            await server.start()
+        await server.put(BUCKET, "k", b"v")
+        assert await server.read(BUCKET, "k") == b"v"
+        await server.close()
+    with pytest.raises(RuntimeError, match="starts once"):
+        await server.start()
+
+
+def run_script(script: str, directory: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", "-c", script],
+        env={**os.environ, "TMPDIR": str(directory)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_a_process_that_ends_without_closing(tmp_path: Path):
+    """A script that never closes its server ends all the same, and leaves no files."""
+    script = (
+        "from aiocos.emulator import CosEmulator\n"
+        "server = CosEmulator.in_thread().start()\n"
+        f"server.put('{BUCKET}', 'k', bytes(100_000))\n"
+    )
+    run_script(script, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_forked_process_leaves_the_server_alone(tmp_path: Path):
+    """A child cannot steer or end its parent's server by accident, not even by its own end."""
+    script = (
+        "import os\n"
+        "from aiocos.emulator import CosEmulator\n"
+        "with CosEmulator.in_thread() as server:\n"
+        f"    server.put('{BUCKET}', 'k', b'v')\n"
+        "    child = os.fork()\n"
+        "    if not child:\n"
+        "        try:\n"
+        "            server.state()\n"
+        "        except RuntimeError as error:\n"
+        "            print(error, flush=True)\n"
+        "        raise SystemExit(0)\n"
+        "    assert os.waitpid(child, 0)[1] == 0\n"
+        f"    print(server.read('{BUCKET}', 'k'))\n"
+    )
+    told = run_script(script, tmp_path)
+    assert told == "this server runs in the parent process: steer it from there\nb'v'\n"
+
+
 async def test_a_client_of_the_server():
     """server.client() is a client that works, with whatever of its settings changed."""
     async with CosEmulator() as server, server.client(UA="mine") as client:
@@ -197,6 +281,41 @@ def test_a_process_of_its_own():
         server.health()
 
 
+@pytest.mark.parametrize("make", [CosEmulator.in_thread, EmulatorProcess])
+def test_the_clock_has_one_face(make):
+    """``server.clock`` is read, moved ahead, set and set wrong wherever the server runs."""
+    with make() as server:
+        server.clock.advance(days=31)
+        assert server.clock.now() - time.time() == pytest.approx(31 * 86_400, abs=20)
+        server.clock.set(datetime(2026, 1, 1, tzinfo=UTC))
+        server.clock.advance(hours=1, minutes=1, seconds=1)
+        assert server.clock.now() == pytest.approx(1_767_225_600 + 3661, abs=20)
+        server.clock.skew(7200)
+        date = requests.get(server.url, timeout=20).headers["Date"]
+        ahead = parsedate_to_datetime(date).timestamp() - time.time()
+        assert ahead == pytest.approx(7200, abs=20)
+
+
+def test_a_fault_elsewhere_gives_its_account():
+    """What fail() of a server in another process returns counts how often it fired."""
+    with EmulatorProcess() as server:
+        fault = server.fail("PutObject", nth=2)
+        assert (fault.seen, fault.fired) == (0, 0)
+        for _ in range(3):
+            requests.put(f"{server.url}/examplebucket-1250000000/k", b"v", timeout=20)
+        assert (fault.seen, fault.fired) == (3, 1)
+        server.heal(fault)
+        with pytest.raises(ValueError, match="no longer in force"):
+            _ = fault.fired
+
+
+@pytest.mark.parametrize("make", [CosEmulator.in_thread, EmulatorProcess])
+def test_a_misspelt_field_of_a_fault(make):
+    """fail() names the field that was meant, and the error stays a TypeError."""
+    with make() as server, pytest.raises(TypeError, match="no 'statsu'; did you mean status"):
+        server.fail("PutObject", statsu=3)
+
+
 def test_a_process_that_cannot_start():
     """What the child has to say is in the error."""
     with pytest.raises(RuntimeError, match="unexpected keyword argument 'buckts'"):
@@ -233,3 +352,47 @@ def is_running(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_process_that_is_terminated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A child that is told to end takes its files along."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with EmulatorProcess() as server:
+        assert list(tmp_path.iterdir())
+        os.kill(server.connection["pid"], signal.SIGTERM)
+        server._process.wait(20)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_process_is_made_of(tmp_path: Path):
+    """Paths, rules and times are handed over; what cannot be is refused before it starts."""
+    rule = FaultRule(operation="GetObject", status=503)
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    options = {"data": tmp_path / "d", "faults": [rule], "start": moment, "control": True}
+    with EmulatorProcess(**options) as server:
+        assert [fault["rule"] for fault in server.faults()] == [rule.to_dict()]
+        assert server.clock()["now"] == pytest.approx(moment.timestamp(), abs=20)
+    assert (tmp_path / "d" / "metadata.sqlite").exists()
+    with pytest.raises(TypeError, match="cannot be handed"):
+        EmulatorProcess(seed={"b": {"k": b"bytes"}})
+
+
+def test_a_process_before_its_start():
+    """Nothing can be asked of it yet, and it may be closed."""
+    server = EmulatorProcess()
+    server.close()
+    for ask in (server.state, server.settings):
+        with pytest.raises(RuntimeError, match="was not started"):
+            ask()
+
+
+def test_a_server_that_cannot_be_steered():
+    """An address that is none, and a server without control endpoints, are told apart."""
+    for url in ("127.0.0.1:9000", "https://127.0.0.1:9000", "http://127.0.0.1:9000/path"):
+        with pytest.raises(ValueError, match=r"as in http://127\.0\.0\.1:9000"):
+            RemoteEmulator(url)
+    with (
+        CosEmulator.in_thread(control=False) as server,
+        pytest.raises(ValueError, match=r"no control endpoints.*--control"),
+    ):
+        RemoteEmulator(server.url).health()

@@ -42,11 +42,41 @@ async def test_a_mapping_of_buckets(tmp_path, wire):
         assert await server.read("docs-1250000000", "file") == b"from disk"
 
 
+async def test_a_directory_is_seeded_once(tmp_path):
+    """What was changed or deleted in a directory stays so, though each start names the seed."""
+    seed = {BUCKET: {"changed": b"seed", "deleted": b"seed"}}
+    async with CosEmulator(tmp_path / "d", seed=seed) as server:
+        assert await server.read(BUCKET, "deleted") == b"seed"
+        await server.drop_bucket(BUCKET)
+        await server.create_bucket(BUCKET)
+        await server.put(BUCKET, "changed", b"user's")
+    async with CosEmulator(tmp_path / "d", seed=seed) as server:
+        assert await server.read(BUCKET, "changed") == b"user's"
+        assert [held["objects"] for held in await server.state()] == [1]
+
+
+async def test_a_seed_that_failed_is_taken_up_again(tmp_path):
+    """A directory whose seed was refused is seeded at the next start; one in use is not."""
+    with pytest.raises(ValueError, match="can be no key"):
+        await CosEmulator(tmp_path / "d", seed={BUCKET: {"a": b"1", "": b""}}).start()
+    async with CosEmulator(tmp_path / "d", seed={BUCKET: {"a": b"2"}}) as server:
+        assert await server.read(BUCKET, "a") == b"2"
+    async with CosEmulator(tmp_path / "old"):
+        pass
+    async with CosEmulator(tmp_path / "old", seed={BUCKET: {"a": b"1"}}) as server:
+        assert [held["objects"] for held in await server.state()] == [0]
+
+
 @pytest.mark.parametrize(
     ("seed", "said"),
     [
         ({"Photos": {}}, "'Photos' can be no bucket"),
-        ({"photos": {"": b""}}, "has no key"),
+        ({"photos": {"": b""}}, "can be no key"),
+        ({"photos": {"/x": b""}}, "can be no key"),
+        ({"photos": {"a\nb": b""}}, "can be no key"),
+        ({"photos": {"\udcff": b""}}, "can be no key"),
+        ({"photos": {"k": None}}, "bytes or text"),
+        ({"photos": None}, "or a folder"),
         ({"photos": {"k" * 851: b""}}, "longer than 850 bytes"),
     ],
 )

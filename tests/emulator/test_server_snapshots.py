@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from cos_wire import BUCKET, Wire
 
+from aiocos import CosException
 from aiocos.emulator import CosEmulator, FaultRule
 
 LIFECYCLE = b"""<LifecycleConfiguration><Rule><ID>r</ID><Status>Enabled</Status>
@@ -202,3 +204,45 @@ async def test_a_temporary_directory_that_is_kept(tmp_path: Path, monkeypatch):
     assert list(tmp_path.iterdir()) == [server.directory]
     async with CosEmulator(server.directory) as again:
         assert await again.read(BUCKET, "k") == b"v"
+
+
+async def test_snapshots_and_restores_at_once(server):
+    """Taking and bringing back one snapshot from many sides is one after the other."""
+    await server.put(BUCKET, "k", b"v")
+    # Much to copy: each of them takes a while.
+    padding = "CREATE TABLE padding AS SELECT zeroblob(8000000)"
+    await server._services.database.run(lambda job: job.rows(padding))
+    await server.snapshot("mine")
+    for _ in range(5):
+        await asyncio.gather(server.snapshot("mine"), server.restore("mine"))
+    assert await server.read(BUCKET, "k") == b"v"
+    assert files(server) == 1
+
+
+async def test_what_is_cut_off_leaves_no_files(server, caplog):
+    """Requests that resets cut off, at whatever moment, leave no content and no noise behind."""
+    await server.put(BUCKET, "kept", bytes(100_000))
+    await server.snapshot()
+    is_over = False
+
+    async def use(number: int) -> None:
+        while not is_over:
+            with suppress(CosException):
+                await client.put_object(BUCKET, bytes(300_000), f"k{number}")
+                response = await client.get_object(BUCKET, "kept")
+                assert await response["Body"].read() == bytes(100_000)
+                await client.get_object(BUCKET, "none")
+
+    async with server.client() as client, asyncio.TaskGroup() as group:
+        for number in range(8):
+            group.create_task(use(number))
+        for _ in range(60):
+            await asyncio.sleep(0.01)
+            await server.reset()
+        is_over = True
+    await server.reset()
+    async with asyncio.timeout(10):
+        while files(server) != 1:
+            await asyncio.sleep(0.01)
+    assert set(server._services.blobs._pins.values()) == {1}
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []

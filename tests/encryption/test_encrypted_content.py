@@ -10,6 +10,7 @@ import pytest
 
 import aiocos
 from aiocos import TransferConfig
+from aiocos.emulator import FaultRule
 from tests.conftest import BUCKET
 from tests.encryption.format2 import ENVELOPE, SEGMENT
 from tests.encryption.writing import BODIES, assert_stored
@@ -86,6 +87,27 @@ async def test_streams_of_all_lengths(make_encrypting, client, tmp_path, is_know
         assert all(done <= total for done, total in seen), size
         await encrypting.download_file(BUCKET, "k", tmp_path / "t", PartSize=1)
         assert (tmp_path / "t").read_bytes() == content
+
+
+async def test_a_stream_that_gives_way(make_encrypting, client, emulator):
+    """A stream whose source waits gives its memory to another, and is encrypted all the same."""
+    encrypting = make_encrypting(transfers=TransferConfig(held_mib=2, stream_part_mib=2))
+    emulator.add_fault(FaultRule(operation="UploadPart", delay_s=0.2))
+    go_on = asyncio.Event()
+
+    async def pieces():
+        yield CONTENT[: MIB + 70_000]
+        await go_on.wait()
+        yield CONTENT[MIB + 70_000 :]
+
+    async with asyncio.timeout(15), asyncio.TaskGroup() as group:
+        group.create_task(encrypting.upload_stream(BUCKET, "k", pieces()))
+        await asyncio.sleep(0.05)
+        await encrypting.upload_stream(BUCKET, "other", CONTENT, 1)
+        go_on.set()
+
+    await assert_stored(client, "k", CONTENT)
+    await assert_stored(client, "other", CONTENT)
 
 
 async def test_other_ways_to_upload(encrypting, client, tmp_path):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import random
+import subprocess
+import sys
 
 import fsspec
 import pytest
@@ -224,3 +226,30 @@ async def test_a_stream_that_is_dropped_stores_nothing(afs, bucket):
         del file
     await asyncio.sleep(0.1)
     assert await afs._find(bucket) == []
+
+
+CARELESS = """
+import asyncio, sys
+from aiocos.fs import CosFileSystem
+CosFileSystem(local=sys.argv[1]).mkdir("b-1250000000")
+
+async def begin():
+    filesystem = CosFileSystem(local=sys.argv[1], asynchronous=True)
+    await filesystem._pipe_file("b-1250000000/x", bytes(3_000_000))
+    file = await filesystem.open_async("b-1250000000/x")
+    await file.read(10)
+    return file
+
+loop = asyncio.new_event_loop()
+file = loop.run_until_complete(begin())
+loop.close()
+del file
+"""
+
+
+def test_a_stream_may_outlive_its_loop(tmp_path):
+    """A stream that is dropped after its loop was closed, by careless code, breaks nothing."""
+    done = subprocess.run(
+        [sys.executable, "-c", CARELESS, tmp_path], capture_output=True, text=True, check=True
+    )
+    assert "Event loop is closed" not in done.stderr

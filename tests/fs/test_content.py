@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import random
 import threading
+import tracemalloc
 
 import fsspec
 import pytest
@@ -182,6 +183,26 @@ def test_a_file_that_is_not_closed_stores_nothing(fs, bucket, emulator):
     assert not fs.exists(f"{bucket}/x")
 
 
+@pytest.mark.parametrize("name", ["x.gz", "x.bz2", "x.xz", "x.zip"])
+def test_what_is_compressed_is_stored_when_its_file_is_closed(fs, bucket, name):
+    """Compressed bytes and text are there after ``with``, and are not after an error in it."""
+    path = f"{bucket}/{name}"
+    with fs.open(path, "wb", compression="infer") as file:
+        file.write(b"bytes")
+    assert fs.open(path, compression="infer").read() == b"bytes"
+    with fs.open(path, "w", compression="infer") as text:
+        text.write("text")
+    assert fs.open(path, "r", compression="infer").read() == "text"
+    for mode, content in (("wb", b"half"), ("w", "half")):
+        with pytest.raises(ZeroDivisionError):
+            fail_inside(fs.open(f"{bucket}/not", mode, compression="gzip"), content)
+    file = fs.open(f"{bucket}/not", "wb", compression="gzip")
+    file.write(b"half")
+    with pytest.warns(ResourceWarning, match="not closed"):
+        del file
+    assert not fs.exists(f"{bucket}/not")
+
+
 def test_many_files_are_written_side_by_side(bucket, options):
     """Files that are open at once do not wait for each other, however little memory is allowed."""
     fs = CosFileSystem(**options, transfers=TransferConfig(held_mib=2, stream_part_mib=1))
@@ -335,3 +356,23 @@ def test_a_read_only_file_can_be_pickled(fs, path):
     fresh = pickle.loads(pickle.dumps(again))
     with pytest.raises(OSError, match="replaced"):
         fresh.read(1)
+
+
+def test_a_long_range_that_ends_behind_the_object(fs, bucket):
+    """A range that would end far behind a large object ends with it, or is empty."""
+    fs.pipe_file(f"{bucket}/large", BIG)
+    assert len(BIG) > 20 * MIB
+    assert fs.cat_file(f"{bucket}/large", 5, 1 << 50) == BIG[5:]
+    assert fs.cat_file(f"{bucket}/large", len(BIG) + 1, 1 << 50) == b""
+
+
+def test_reading_a_large_object_holds_it_once(fs, bucket):
+    """cat_file needs the memory of the object, and little more."""
+    fs.pipe_file(f"{bucket}/large", BIG)
+    tracemalloc.start()
+    try:
+        assert fs.cat_file(f"{bucket}/large") == BIG
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 1.6 * len(BIG)

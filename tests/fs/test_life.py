@@ -255,3 +255,9 @@ def test_two_processes_cannot_share_a_directory(fs, shared_directory, bucket):
         [*STRICT, "-c", script, str(shared_directory)], capture_output=True, text=True, check=False
     )
     assert "aiocos emulator --data" in done.stderr
+
+
+def test_a_misspelt_option():
+    """An option that is not there is a TypeError that names the one that was meant."""
+    with pytest.raises(TypeError, match="no option regoin; did you mean region"):
+        fsspec.filesystem("cos", regoin="ap-guangzhou")

@@ -20,7 +20,7 @@ from aiocos.cli.doctor.finding import Finding, State
 from aiocos.cli.doctor.names import region_in
 from aiocos.cli.explaining import shortened
 from aiocos.cli.failing import describe
-from aiocos.cli.places import CosPlace
+from aiocos.cli.places import NEEDS_APPID, CosPlace, has_appid
 from aiocos.errors import (
     UNKNOWN,
     AccessDeniedError,
@@ -200,6 +200,8 @@ class Access:
                     return Finding("bucket", "wrong", told, f"Use --region {region}")
             told = f"There is no bucket {name} in this account."
             advice = "Look at the name: aiocos ls. To make it: aiocos mb cos://" + name
+            if not has_appid(name):
+                advice = f"{NEEDS_APPID}. To see those there are: aiocos ls"
             return Finding("bucket", "wrong", told, advice)
         if isinstance(error, RedirectError):
             told = f"COS points to {error.location or 'another address'} for {name}."

@@ -160,6 +160,9 @@ async def _ask_time(
             await writer.drain()
             answer = await reader.readuntil(b"\r\n\r\n")
     except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        if way.tls is None and await _speaks_tls(way):
+            told = f"This port speaks https: {way.host}:{way.port} was asked over http."
+            return Finding("certificate", "wrong", told, "Make the endpoint https://.")
         told = f"{way.host}:{way.port} takes a request, and gives no answer to it."
         return Finding("clock", "wrong", told, "It is no COS server, or something is on the way.")
     ours = (before + clock()) / 2
@@ -170,6 +173,19 @@ async def _ask_time(
         told = f"{way.host}:{way.port} does not say what time it is."
         return Finding("clock", "warning", told, "It may be no COS server.")
     return offset(ahead)
+
+
+async def _speaks_tls(way: Way) -> bool:
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            context = ssl.create_default_context()
+            _, writer = await asyncio.open_connection(way.host, way.port, ssl=context)
+    except ssl.SSLCertVerificationError:  # it showed a certificate, whoever trusts it
+        return True
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
 
 
 def offset(ahead_s: float) -> Finding:

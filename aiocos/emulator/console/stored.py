@@ -11,12 +11,14 @@ from .. import acls, attributes, tags
 from ..blobs import cut
 from ..listing import Page
 from ..records import Attributes, Bucket, Version
+from ..wire import natural
 from . import queries
 from .html import Html, code, empty, facts, key, link, moment, page, path, plain, size, table, tag
 from .view import View
 
 SHOWN = 4096
 """So many bytes of the content are shown."""
+_LAST_ROW = (1 << 63) - 1
 _HEX_ROWS = 16
 _HEX = 16
 
@@ -42,7 +44,7 @@ def _buckets(found: list[queries.Summary]) -> Html:
             size(total),
             bucket.versioning or "Off",
             _access(bucket.acl),
-            bucket.region,
+            tag("span", bucket.region, class_="line"),
             moment(bucket.created),
         )
         for bucket, count, total in found
@@ -69,8 +71,9 @@ async def bucket(view: View) -> Html:
     await view.services.sweeper.settle(where.name)
     settings = await view.run(queries.settings, where.name)
     if view.param("versions"):
-        past = int(view.param("past")) if view.param("past").isdecimal() else None
-        found = await view.run(queries.history, where.name, prefix, after, past)
+        past = natural(view.param("past"))
+        row = None if past is None else min(past, _LAST_ROW)
+        found = await view.run(queries.history, where.name, prefix, after, row)
         listed = _history(where, found)
     else:
         found = await view.run(queries.objects, where.name, prefix, after)
