@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aiocos.cli.failing import InterruptedCommand
 from aiocos.cli.places import CosPlace
-from aiocos.errors import CosException, ResponseParseError, ServiceFailure, service_error
-from aiocos.operations.deleting import MAX_DELETE_KEYS
+from aiocos.errors import ResponseParseError
+from aiocos.operations.deleting import MAX_DELETE_KEYS, refusal
 from aiocos.transfer.batch import Chore, Report, closing, drain
 from aiocos.transfer.trees import addressed
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from aiocos.operations.deleting import DeleteTarget
 
 _REQUESTS: Final = 4
-_STATUS: Final = {"AccessDenied": 403, "NoSuchKey": 404, "NoSuchVersion": 404}
 
 
 class Doomed(NamedTuple):
@@ -139,8 +138,7 @@ class Removing:
         bucket = batch[0].place.bucket
         result = await self.client.delete_objects(bucket, {"Object": targets, "Quiet": "true"})
         refused = {
-            (item["Key"], item.get("VersionId") or None): _refusal(dict(item))
-            for item in result["Error"]
+            (item["Key"], item.get("VersionId") or None): refusal(item) for item in result["Error"]
         }
         gone = []
         for doomed in batch:
@@ -163,16 +161,3 @@ def _concerns(place: CosPlace, key: str, *, is_whole_key: bool) -> bool:
     if not key.startswith(place.key):
         raise ResponseParseError(f"asked for what is below {place}, got {key!r}")
     return not is_whole_key or key == place.key
-
-
-def _refusal(item: dict[str, Any]) -> CosException:
-    """Return what COS said of one key as the error it would have been for that key alone."""
-    code = item.get("Code") or "Unknown"
-    return service_error(
-        ServiceFailure(
-            status=_STATUS.get(code, 500),
-            code=code,
-            message=item.get("Message") or "",
-            resource=item["Key"],
-        )
-    )

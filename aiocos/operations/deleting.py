@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal, TypedDict, Unpack
+from typing import Any, Final, Literal, TypedDict, Unpack
 
 from aiocos.body import as_body
 from aiocos.encoding import xml
 from aiocos.encoding.digest import md5_base64
-from aiocos.errors import ParameterError
+from aiocos.errors import CosServiceError, ParameterError, ServiceFailure, service_error
 from aiocos.operations.base import Operations
 from aiocos.operations.decode import headers_only, tree_of
 from aiocos.operations.options import DeleteObjectOptions, RequestHeaders
@@ -17,6 +17,7 @@ from aiocos.operations.results import DeleteObjectResult, DeleteObjectsResult
 from aiocos.operations.spec import Operation
 
 MAX_DELETE_KEYS: Final = 1000
+_STATUS: Final = {"AccessDenied": 403, "NoSuchKey": 404, "NoSuchVersion": 404}
 
 DELETE_OBJECT: Final[Operation[DeleteObjectResult]] = Operation(
     name="DeleteObject",
@@ -102,3 +103,16 @@ def _delete_document(delete: DeleteRequest) -> bytes:
         if not isinstance(key, str) or not key or any(mark in key for mark in "\r\n\0"):
             raise ParameterError(f"Delete['Object'] holds {target!r}, which needs a Key")
     return xml.document("Delete", delete)
+
+
+def refusal(failure: Mapping[str, Any]) -> CosServiceError:
+    """Return what COS said of one key as the error it would have been for that key alone."""
+    code = failure.get("Code") or "Unknown"
+    return service_error(
+        ServiceFailure(
+            status=_STATUS.get(code, 500),
+            code=code,
+            message=failure.get("Message") or "",
+            resource=failure["Key"],
+        )
+    )

@@ -22,11 +22,9 @@ from aiocos.errors import (
     ParameterError,
     PreconditionError,
     ResponseParseError,
-    ServiceFailure,
-    service_error,
 )
 from aiocos.offload import finished
-from aiocos.operations.deleting import MAX_DELETE_KEYS
+from aiocos.operations.deleting import MAX_DELETE_KEYS, refusal
 from aiocos.transfer.batch import (
     DEFAULT_WORKERS,
     BoundedShare,
@@ -377,7 +375,7 @@ async def delete_keys(work: Work, keys: list[str]) -> set[str]:
         )
     refused = result["Error"]
     for failure in refused:
-        work.report.failed(work.names(failure["Key"]), _refusal(failure))
+        work.report.failed(work.names(failure["Key"]), refusal(failure))
     work.report.count(files=len(keys) - len(refused))
     work.progress.advance(len(keys) - len(refused))
     return {failure["Key"] for failure in refused}
@@ -389,13 +387,3 @@ async def delete_one(work: Work, key: str) -> None:
         await work.client.delete_object(work.bucket, addressed(key), **work.options)
     work.report.count()
     work.progress.advance(1)
-
-
-def _refusal(failure: Mapping[str, Any]) -> Exception:
-    """Return what COS said of one key as the error it would have been for that key alone."""
-    code = failure.get("Code") or "Unknown"
-    status = {"AccessDenied": 403, "NoSuchKey": 404, "NoSuchVersion": 404}.get(code, 500)
-    message = failure.get("Message") or ""
-    return service_error(
-        ServiceFailure(status=status, code=code, message=message, resource=failure["Key"])
-    )
