@@ -45,7 +45,6 @@ from aiocos.errors import (
     TransferError,
     TransportError,
 )
-from aiocos.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from aiocos import types as types
@@ -67,6 +66,7 @@ if TYPE_CHECKING:
         default_credentials,
     )
     from aiocos.operations.event_stream import EventStream
+    from aiocos.retry import RetryPolicy
     from aiocos.stream import StreamBody
     from aiocos.sync.places import CosFolder
     from aiocos.transfer.handle import Transfer
@@ -152,6 +152,7 @@ _LATER = {
     "KeyProvider": "crypto.keys",
     "ProfileCredentials": "identity",
     "RSAProvider": "crypto.keys",
+    "RetryPolicy": "retry",
     "ScfCredentials": "identity",
     "StreamBody": "stream",
     "TccliCredentials": "identity",

@@ -340,10 +340,18 @@ def check_host(host: str, name: str, *, allow_link_local: bool = False) -> str:
 
 
 def _has_labels(host: str) -> bool:
-    """Whether each label of a name is 1 to 63 characters, as DNS can ask for."""
+    """Whether each label of a name is 1 to 63 characters, or what is in brackets an address."""
     if host.startswith("["):
-        return True
+        return _is_ipv6(host[1:-1])
     return len(host) < 254 and all(0 < len(label) < 64 for label in host.rstrip(".").split("."))
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_link_local(host: str) -> bool:

@@ -18,10 +18,11 @@ import aiohttp
 from aiohttp.http import HttpProcessingError
 
 from aiocos.body import Body, FileSpan
+from aiocos.bulk import SourceFailedError, Terms, push
 from aiocos.encoding.digest import Bytes, crc64
 from aiocos.errors import IntegrityError
 from aiocos.pace import Pace
-from aiocos.pump import Pumps, SourceFailedError, Terms, push
+from aiocos.pump import Pumps
 
 BROKEN: Final = (aiohttp.ClientError, OSError, HttpProcessingError)
 """What a connection raises when it does not work."""
@@ -76,16 +77,17 @@ class Upload:
             protocol.force_close()
 
     async def _pumped(self, protocol: Any, pace: Pace, pumps: Pumps, span: FileSpan) -> bool:
-        """Let a thread send a part of a file, if one is free."""
-        if not pumps.fits(protocol.transport, span.size):
-            return False
+        """Let a thread send a part of a file, if it can."""
         await _drained(protocol)
-        if protocol.transport is None or protocol.transport.get_write_buffer_size():
+        transport = protocol.transport
+        if transport is None or transport.get_write_buffer_size():
+            return False
+        if not pumps.fits(transport, span.size):
             return False
         pace.allow(None)
         work = partial(push, span, partial(_has_answer, protocol), Terms(*pace.terms))
         try:
-            self.sent_bytes, self.crc64 = await pumps.run(protocol.transport, work)
+            self.sent_bytes, self.crc64 = await pumps.run(transport, work)
         except SourceFailedError as failed:
             self.source_error = failed.error
             raise failed.error from None

@@ -70,6 +70,7 @@ class Reply:
     """An answer of which status and headers are known and, unless streamed, the body."""
 
     status: int
-    headers: dict[str, str]
+    headers: dict[str, str] = field(repr=False)
     """In COS's own spelling, whatever case the server used."""
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
+    """Either may repeat a secret of the request, which a repr must not show."""

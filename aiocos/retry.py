@@ -62,6 +62,9 @@ class Step(enum.Enum):
     RAISE_AMBIGUOUS = enum.auto()
     RETRY = enum.auto()
     RECONCILE = enum.auto()
+    """Look whether it was carried out; repeat it if not."""
+    LOOK = enum.auto()
+    """Look whether it was carried out; raise if not."""
     FIX_CLOCK = enum.auto()
     REFRESH_TOKEN = enum.auto()
 
@@ -218,16 +221,15 @@ def decide(  # noqa: PLR0911 - one line for each row of the table
     if trouble is Trouble.DAMAGED and repeat is not Repeat.SAFE:
         # It was carried out, so that a repeat would be refused and hide the damage.
         return Step.RAISE
+    is_to_look = is_open and repeat is Repeat.RECONCILE
     if attempts.counted >= policy.max_attempts or not replayable:
-        return Step.RECONCILE if is_open and repeat is Repeat.RECONCILE else Step.RAISE
+        return Step.LOOK if is_to_look else Step.RAISE
     if trouble in {Trouble.DAMAGED, Trouble.UNREADABLE}:
         tried = attempts.resent_for or set()
         if trouble in tried:
-            return Step.RAISE
+            return Step.LOOK if is_to_look else Step.RAISE
         attempts.resent_for = tried | {trouble}
-    if is_open and repeat is Repeat.RECONCILE:
-        return Step.RECONCILE
-    return Step.RETRY
+    return Step.RECONCILE if is_to_look else Step.RETRY
 
 
 def backoff(

@@ -234,7 +234,7 @@ class Session:
         ahead_s = self._seconds_ahead(error)
         trouble = retry.trouble_of(error, ahead_s, call.skew_s)
         if attempts.in_doubt and reconcile and error.get_error_code() in request.doubtful_codes:
-            return await self._reconcile(error, call, trouble, reconcile)
+            return await self._reconcile(error, call, reconcile, Step.LOOK, trouble)
         if self._is_stale_connection(error, call):
             call.wants_new_connection = attempts.in_doubt = True
             self._repair(error, call, "an idle connection had been closed")
@@ -250,8 +250,8 @@ class Session:
             replayable=call.can_replay,
             refreshable=self.signer.is_refreshable,
         )
-        if step is Step.RECONCILE and reconcile is not None:
-            return await self._reconcile(error, call, trouble, reconcile)
+        if step in {Step.RECONCILE, Step.LOOK} and reconcile is not None:
+            return await self._reconcile(error, call, reconcile, step, trouble)
         if step is Step.RETRY:
             await self._repeat(error, call, trouble)
         elif step is Step.FIX_CLOCK and ahead_s is not None:
@@ -303,7 +303,7 @@ class Session:
             attempts.spent = 0
 
     async def _reconcile(
-        self, error: CosException, call: Call, trouble: Trouble, reconcile: Reconcile[T]
+        self, error: CosException, call: Call, reconcile: Reconcile[T], step: Step, trouble: Trouble
     ) -> Settled[T] | None:
         try:
             settled = await reconcile(error)
@@ -316,8 +316,7 @@ class Session:
             ) from error
         if settled is not None:
             return settled
-        may_repeat = trouble in {Trouble.UNKNOWN, Trouble.UNREADABLE} and call.can_replay
-        if not may_repeat or call.attempts.counted >= self._policy.max_attempts:
+        if step is Step.LOOK:
             raise call.final(error)
         await self._repeat(error, call, trouble)
         return None

@@ -17,10 +17,11 @@ from typing import Any, Final
 
 from aiohttp.client_proto import ResponseHandler
 
+from aiocos.bulk import Line, Stop
 from aiocos.errors import TransportError
 from aiocos.offload import finished
 from aiocos.pace import Meter, Watch
-from aiocos.pump import Pumps, Stop
+from aiocos.pump import Pumps, Steps
 from aiocos.units import KIB, PIECE
 
 Take = Callable[[memoryview], "asyncio.Future[Any] | None"]
@@ -174,10 +175,12 @@ async def receive(
 
 
 async def pumped(
-    connection: Any, content: Any, work: Callable[[int, Stop], None], pumps: Pumps
+    connection: Any, content: Any, work: Callable[[Line, Stop], Steps[None]], pumps: Pumps
 ) -> None:
     """Let a thread have the rest of a body from the socket itself."""
     owner, transport = connection.protocol, connection.transport
+    # What comes behind the body is kept, so that the connection is not used again.
+    owner._parser = None
     transport.pause_reading()
     await pumps.run(transport, work)
     transport.resume_reading()

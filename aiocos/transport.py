@@ -23,7 +23,8 @@ from aiohttp.client_reqrep import ClientRequest
 from aiohttp.http import HttpProcessingError
 from yarl import URL
 
-from aiocos import takeover
+from aiocos import lent, takeover
+from aiocos.bulk import Taker, Terms, pull
 from aiocos.config import CosConfig, Timeouts
 from aiocos.encoding.headers import canonical_headers, number
 from aiocos.errors import IntegrityError, ParameterError, ResponseParseError, TransportError
@@ -31,7 +32,7 @@ from aiocos.network import proxy_for, tls_settings
 from aiocos.offload import finished
 from aiocos.outgoing import BROKEN, Upload, write
 from aiocos.pace import Meter, Pace, Wait, Watch
-from aiocos.pump import Pumps, Taker, Terms, pull
+from aiocos.pump import Pumps
 from aiocos.request import Reply
 from aiocos.units import KIB
 
@@ -130,6 +131,7 @@ class Transport:
                     self._watch.add(limit, wait.head_s)
                 message, content = await _answer(protocol)
         except BaseException as error:
+            headers, head = {}, b""  # some collect errors with the locals of every frame
             if connection is not None:
                 connection.close()
             if error is upload.source_error or not isinstance(error, BROKEN):
@@ -183,6 +185,8 @@ def _read_in_steps(transport: Any, size: int) -> None:
     """
     if hasattr(transport, "max_size"):
         transport.max_size = size
+    else:
+        lent.read_in_steps(transport, size)
 
 
 def _head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
@@ -232,7 +236,11 @@ class Exchange:
             connection.release()
         else:
             # The connection goes back as soon as the last byte is here, read or not.
-            content.on_eof(connection.release)
+            content.on_eof(self._give_back)
+
+    def _give_back(self) -> None:
+        lent.let_go(self._connection.transport)
+        self._connection.release()
 
     async def read_some(self) -> bytes:
         """Return the next bytes as they arrive, ``b""`` at the end.
@@ -282,11 +290,15 @@ class Exchange:
                 await gate(len(piece))
             if pending := take(memoryview(piece)):
                 await finished(pending)
-            if gate is not None or left <= _SMALL_READ or not has_length or content.is_eof():
+            if gate is not None or not has_length or content.is_eof():
                 continue
             # Nothing may be left inside aiohttp when the connection is taken over.
             protocol = connection.protocol
-            if content.total_bytes + left != size or protocol._reading_paused:
+            if content.total_bytes + left != size:
+                lent.hold(connection.transport)
+                continue
+            lent.let_go(connection.transport)
+            if left <= _SMALL_READ or protocol._reading_paused:
                 continue
             if not takeover.fits(protocol, connection.transport):
                 continue

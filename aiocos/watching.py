@@ -28,7 +28,7 @@ log.addHandler(logging.NullHandler())
 _WORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9.]{0,63}")
 
 EventKind = Literal[
-    "started", "waiting", "resumed", "part", "retried", "throttled", "verified", "done"
+    "started", "waiting", "resumed", "part", "retried", "throttled", "hedged", "verified", "done"
 ]
 
 
@@ -38,8 +38,9 @@ class TransferEvent:
 
     ``started``; ``waiting`` for another transfer of the same; ``resumed`` with ``consumed``
     bytes done before; ``part`` done, with its ``size``; ``retried`` with the ``cause`` and
-    ``delay_s`` until the next attempt; ``throttled``: COS asked for less; ``verified`` by
-    ``crc64``, ``md5`` or ``size``; ``done``.
+    ``delay_s`` until the next attempt; ``throttled``: COS asked for less; ``hedged``: a
+    ``part`` was asked for a second time, its answer being late; ``verified`` by ``crc64``,
+    ``md5`` or ``size``; ``done``.
     """
 
     kind: EventKind

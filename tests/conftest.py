@@ -23,11 +23,25 @@ from aiocos.emulator import CosEmulator, IdentityEmulator
 from aiocos.watching import Observer
 from tests.support.alone import turn
 
+pytest_plugins = ["tests.support.accounting"]
+
 BUCKET = "examplebucket-1250000000"
 QUICK = RetryPolicy(base=0.001, throttle_base=0.001)
 """The default policy, with waits that a test can afford."""
 STALL_S = 0.02
 """The longest that anything may hold up the event loop."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", metavar="MINUTES", help="run the soak test for so long, 60 say")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the soak test out unless it is asked for by its option."""
+    if config.getoption("--soak") is None:
+        soaks = [item for item in items if item.get_closest_marker("soak") is not None]
+        config.hook.pytest_deselected(items=soaks)
+        items[:] = [item for item in items if item not in soaks]
 
 
 @pytest.hookimpl(wrapper=True)

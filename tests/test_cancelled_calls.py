@@ -32,6 +32,11 @@ def page(is_truncated):
     return ok(b"<ListBucketResult>" + flag + rest + b"</ListBucketResult>")
 
 
+def slowly(answer):
+    """An answer whose last bytes come a while after the others."""
+    return [answer[:-20], 0.002, answer[-20:]]
+
+
 async def put_bytes(client, folder):
     await client.put_object(BUCKET, CONTENT, "k")
 
@@ -76,6 +81,7 @@ CALLS = {
     "get to a file": (read_to_file, [[WHOLE]]),
     "get to a file, continued": (read_to_file, [[WHOLE[:-52_400], HANG_UP], [REST]]),
     "list": (iterate, [[page(True)], [page(False)]]),
+    "list, slowly": (iterate, [slowly(page(True)), slowly(page(False))]),
 }
 
 

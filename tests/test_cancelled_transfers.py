@@ -124,10 +124,10 @@ async def test_cancelled_on_a_slow_disk(client, tmp_path, kind):
 @pytest.mark.campaign
 @pytest.mark.parametrize("again", [(), (1,), (2,), (3, 4)], ids=str)
 @pytest.mark.parametrize("kind", KINDS)
-async def test_cancelled_at_every_turn(client, tmp_path, kind, again):
+async def test_cancelled_at_every_turn(client, tmp_path, kind, again, account):
     """Row I6: the same at every single step, also when it is cancelled again meanwhile."""
     points = await sweep(await scene_of(client, tmp_path, kind), 1, again=again)
-    print(f"{kind}, cancelled again {again}: {points} points", file=sys.__stdout__)
+    account.note("cancelled at each step", f"{kind}, again {again}", kind, [], runs=points)
     assert points > 1
 
 
@@ -135,12 +135,15 @@ async def test_cancelled_at_every_turn(client, tmp_path, kind, again):
 @pytest.mark.parametrize("spoil", [False, True], ids=["sound", "spoilt"])
 @pytest.mark.parametrize("part", [4, 2])
 @pytest.mark.parametrize("kind", RESUMED)
-async def test_cancelled_at_every_turn_on_the_way_back(client, tmp_path, kind, part, spoil):
+async def test_cancelled_at_every_turn_on_the_way_back(
+    client, tmp_path, kind, part, spoil, account
+):
     """The same for a transfer that goes on from its journal, or cannot."""
     scene = await scene_of(client, tmp_path, kind)
     before = await turns_of(scene) * part // 5
     points = await sweep(scene, 1, before=before, spoil=spoil)
-    print(f"{kind}, resumed after {before} turns: {points} points", file=sys.__stdout__)
+    cell = f"{kind}, resumed after {part} of 5, {spoil=}"
+    account.note("cancelled at each step", cell, kind, [], runs=points)
     assert points > 1
 
 

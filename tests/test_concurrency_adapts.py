@@ -61,6 +61,20 @@ class Narrow(World):
             await asyncio.sleep(PART_S / 3)
 
 
+class Buffered(World):
+    """A line whose first connections take nearly all of a part at once, into empty buffers."""
+
+    async def serve(self, lap):
+        await asyncio.sleep(0.005)
+        at_once = MIB * 9 // 10 if lap.item < 5 else 0
+        self.moved += at_once
+        for _ in range(16):
+            await asyncio.sleep(self.part_s / 20)
+            self.moved += (MIB - at_once) // 16
+        await asyncio.sleep(self.part_s / 5)
+        self.moved -= MIB  # it is counted when it is done
+
+
 class Busy(World):
     """A service that refuses some parts, which are tried again until they go through."""
 
@@ -86,6 +100,16 @@ def test_it_grows_while_that_moves_more(part_s):
     world = World(part_s=part_s)
 
     world.run(400)
+
+    assert world.most == 32
+
+
+@pytest.mark.parametrize("part_s", [0.2, 0.3, 0.45])
+def test_bytes_in_buffers_do_not_count(part_s):
+    """Bytes that only fill the buffers of new connections are no rate to grow from."""
+    world = Buffered(part_s=part_s)
+
+    world.run(150)
 
     assert world.most == 32
 

@@ -96,7 +96,7 @@ async def test_a_damaged_journal_costs_time_only(mover, caplog, kind):
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("kind", KINDS)
-async def test_every_damaged_journal_costs_time_only(mover, caplog, kind):
+async def test_every_damaged_journal_costs_time_only(mover, caplog, kind, account):
     """Row 30: and so it is with every other kind of damage."""
     moving = mover(kind)
     await interrupt(moving, SMALL)
@@ -104,11 +104,12 @@ async def test_every_damaged_journal_costs_time_only(mover, caplog, kind):
     await begin_again(moving)
     for name, content in mutations.items():
         await survives(moving, caplog, name, content)
+        account.note(f"damaged journal of {kind}", name, name, [])
 
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_journal_cut_at_any_length(mover, caplog, kind):
+async def test_a_journal_cut_at_any_length(mover, caplog, kind, account):
     """Row 30: a journal cut anywhere is good for what is whole of it."""
     moving = mover(kind)
     await interrupt(moving, SMALL)
@@ -116,6 +117,7 @@ async def test_a_journal_cut_at_any_length(mover, caplog, kind):
     await begin_again(moving)
     for name, content in cuts.items():
         await survives(moving, caplog, name, content)
+        account.note(f"journal of {kind} cut at each length", name, name, [])
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -110,6 +110,21 @@ async def test_keys_that_stay_are_listed(client, emulator):
     assert (second.name, second.error.code) == ("b", "InternalError")
 
 
+async def test_a_single_key_that_stays_is_listed(client, emulator):
+    """One key that COS would not delete is named like one of many."""
+    await put_all(client, ["a", "b"])
+    refused = "<Error><Key>a</Key><Code>AccessDenied</Code><Message>no</Message></Error>"
+    body = f"<DeleteResult>{refused}</DeleteResult>"
+    emulator.fail("DeleteObjects", status=200, body=body)
+
+    result = await client.delete_objects(BUCKET, {"Object": [{"Key": "a"}, {"Key": "b"}]})
+    assert [(item["Key"], item["Code"]) for item in result["Error"]] == [("a", "AccessDenied")]
+
+    with pytest.raises(TransferError, match="delete_prefix: 1 failed, 1 done") as failed:
+        await client.delete_prefix(BUCKET, "", AllowEmptyPrefix=True)
+    assert [failure.name for failure in failed.value.failures] == ["a"]
+
+
 async def test_a_request_that_fails_stops_no_other(client, emulator):
     """A thousand keys that could not be deleted are one failure; the others are gone."""
     await fill(emulator, (f"{number:04}" for number in range(2500)))

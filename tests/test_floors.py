@@ -29,6 +29,8 @@ FLOORS = {
     "signer": 3,
     "offload": 2,
     "outgoing": 3,
+    "bulk": 3,
+    "lent": 3,
     "pump": 3,
     "takeover": 3,
     "transport": 3,

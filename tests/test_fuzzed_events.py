@@ -9,8 +9,6 @@ import time
 import tracemalloc
 import zlib
 
-import pytest
-
 import aiocos
 from aiocos.encoding.events import MessageReader, QueryFailure, event_of
 from aiocos.encoding.rows import CsvRows, JsonRows, RowReader
@@ -133,14 +131,3 @@ def test_damaged_streams():
     finally:
         tracemalloc.stop()
     assert 300 < refused < 1_000
-
-
-@pytest.mark.campaign
-def test_ten_thousand_damaged_streams():
-    """The same for ten thousand."""
-    tracemalloc.start()
-    try:
-        assert run(10_000, "campaign") > 3_000
-        assert tracemalloc.get_traced_memory()[1] < MAX_BYTES
-    finally:
-        tracemalloc.stop()

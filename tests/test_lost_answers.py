@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 import aiocos
@@ -102,6 +104,26 @@ async def test_a_completion_over_an_older_object(client, emulator, upload):
     await client.complete_multipart_upload(BUCKET, "k", *upload)
     assert await emulator.read(BUCKET, "k") == WHOLE
     assert emulator.count("CompleteMultipartUpload") == 2
+
+
+async def test_a_completion_over_the_same_content(client, emulator, upload):
+    """An older object of the very same parts is not taken for the completed one either."""
+    await client.complete_multipart_upload(BUCKET, "k", *upload)
+    again = await client.create_multipart_upload(BUCKET, "k", Metadata={"x-cos-meta-n": "2"})
+    for number, piece in enumerate(PIECES, 1):
+        await client.upload_part(BUCKET, "k", piece, number, again["UploadId"])
+    strike(emulator, "CompleteMultipartUpload", reset_request=0)
+    await client.complete_multipart_upload(BUCKET, "k", again["UploadId"], upload[1])
+    assert (await client.head_object(BUCKET, "k"))["x-cos-meta-n"] == "2"
+    assert await emulator.uploads(BUCKET) == []
+
+
+async def test_a_completion_by_who_may_not_list_parts(client, emulator, upload):
+    """Where parts may not be listed, the object is proof enough."""
+    lost = strike(emulator, "CompleteMultipartUpload", lose_response=True)
+    strike(emulator, "ListParts", times=None, status=403)
+    await client.complete_multipart_upload(BUCKET, "k", *upload)
+    assert lost.fired == emulator.count("CompleteMultipartUpload") == 1
 
 
 async def test_a_completion_that_cannot_be_told(client, emulator, upload):
@@ -246,6 +268,17 @@ async def test_a_conditional_put_that_was_done(client, one_attempt, emulator, gi
         assert lost.fired == emulator.count("PutObject") == 1
 
 
+async def test_a_conditional_put_that_was_replaced(client, emulator):
+    """One whose answer was lost, and which another object has replaced, is not called refused."""
+    lost = strike(emulator, "PutObject", lose_response=True)
+    strike(emulator, "HeadObject", replace_object="someone else's")
+    with pytest.raises(aiocos.AmbiguousResultError, match="cannot be told") as caught:
+        await client.put_object(BUCKET, WHOLE, "a", IfNoneMatch="*")
+    assert isinstance(caught.value.__cause__, aiocos.PreconditionError)
+    assert lost.fired == 1
+    assert emulator.count("PutObject") == 2
+
+
 @pytest.mark.parametrize("how", NOT_DONE)
 async def test_a_conditional_put_that_was_not_done(client, emulator, how):
     """One that did not take place is made again."""
@@ -257,7 +290,9 @@ async def test_a_conditional_put_that_was_not_done(client, emulator, how):
 @pytest.mark.parametrize("first", [{"status": 503}, {"reset_request": 0}, {"lose_response": True}])
 async def test_a_condition_that_was_not_met(client, emulator, first):
     """Another's object is never taken for ours, whatever happened to the first answer."""
+    emulator.clock.set(time.time() - 3600)
     await emulator.put(BUCKET, "a", b"another's")
+    emulator.clock.reset()
     strike(emulator, "PutObject", **first)
     with pytest.raises(aiocos.PreconditionError):
         await client.put_object(BUCKET, WHOLE, "a", IfNoneMatch="*")
@@ -354,3 +389,18 @@ async def test_a_deletion_may_be_repeated(client, emulator, how):
     assert lost.fired == 1
     assert emulator.count("DeleteObject") == 2
     assert not await client.object_exists(BUCKET, "k")
+
+
+# -- answers that cannot be read
+
+
+@pytest.mark.parametrize("readable", [0, 1])
+async def test_a_completion_whose_answers_cannot_be_read(client, emulator, upload, readable):
+    """A completion that was done is found also where no answer of it could be read."""
+    if not readable:
+        strike(emulator, "CompleteMultipartUpload", body="<CompleteMultipart")
+    strike(emulator, "CompleteMultipartUpload", body="<CompleteMultipart", applied=True)
+    result = await client.complete_multipart_upload(BUCKET, "k", *upload)
+    assert result["ETag"]
+    assert await emulator.read(BUCKET, "k") == WHOLE
+    assert emulator.count("CompleteMultipartUpload") == 2 - readable

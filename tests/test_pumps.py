@@ -10,9 +10,10 @@ import pytest
 
 from aiocos import TransportError
 from aiocos.body import FileSpan
+from aiocos.bulk import Line, SourceFailedError, Stop, Terms, pull, push
 from aiocos.offload import FileWork, Threads
 from aiocos.pace import Meter
-from aiocos.pump import SourceFailedError, Stop, Terms, pull, push
+from tests.support.pumping import driven
 
 PIECE = 256 * 1024
 CONTENT = bytes(range(256)) * (PIECE // 256 * 4)
@@ -66,7 +67,7 @@ def test_an_answer_while_a_piece_is_on_its_way(ends, span, wanted):
             received.extend(drained(theirs))
         return len(read) >= wanted
 
-    sent = push(body, has_answer, TERMS, ours.fileno(), Stop())
+    sent = driven(push(body, has_answer, TERMS, Line(ours.fileno()), Stop()), ours)
     received.extend(drained(theirs))
     assert sent.size == len(received) < len(CONTENT)
     assert bytes(received) == CONTENT[: len(received)]
@@ -77,7 +78,7 @@ def test_a_silent_peer_is_given_up(ends, span):
     ours, _theirs = ends
     body, _ = span
     with pytest.raises(TransportError, match="in time"):
-        push(body, lambda: False, TERMS, ours.fileno(), Stop())
+        driven(push(body, lambda: False, TERMS, Line(ours.fileno()), Stop()), ours)
 
 
 def test_a_file_that_fails_is_not_the_connections_fault(ends, span):
@@ -85,7 +86,9 @@ def test_a_file_that_fails_is_not_the_connections_fault(ends, span):
     ours, _theirs = ends
     body, _ = span
     with pytest.raises(SourceFailedError) as raised:
-        push(body._replace(file=-1), lambda: False, TERMS, ours.fileno(), Stop())
+        driven(
+            push(body._replace(file=-1), lambda: False, TERMS, Line(ours.fileno()), Stop()), ours
+        )
     assert isinstance(raised.value.error, OSError)
 
 
@@ -110,5 +113,5 @@ def test_a_body_that_ends_early_is_no_body(ends):
     theirs.close()
     taken = bytearray()
     with pytest.raises(TransportError, match="before the body's end"):
-        pull(10_000, Taken(taken), TERMS, ours.fileno(), Stop())
+        driven(pull(10_000, Taken(taken), TERMS, Line(ours.fileno()), Stop()), ours)
     assert fastcrc.crc64.xz(bytes(taken)) == fastcrc.crc64.xz(CONTENT[:5000])

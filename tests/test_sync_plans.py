@@ -7,6 +7,7 @@ import json
 import os
 from urllib.parse import urlsplit
 
+import anycrc
 import pytest
 
 from aiocos import (
@@ -122,6 +123,50 @@ async def test_a_damaged_plan_is_refused(client, emulator, plan):
     assert emulator.requests == []
     with pytest.raises(PlanError, match="cannot read"):
         await client.apply_sync_plan(plan.with_name("nothing"))
+
+
+def forged(path, change):
+    """Change the actions of a plan, and make its check right again."""
+    told = lines(path)
+    told[-1].pop("check")
+    for action in told[1:-1]:
+        change(action)
+    texts = [json.dumps(line, separators=(",", ":")).encode() for line in told]
+    whole = b"\n".join(texts)[:-1]
+    path.write_bytes(whole + b',"check":"%016x"}\n' % anycrc.Model("CRC64-XZ").calc(whole))
+
+
+@pytest.mark.parametrize("out", ["../victim", "a/../../victim", "/victim", "a//b", "./a"])
+async def test_a_plan_that_leads_out_of_its_directory_is_refused(client, tmp_path, out):
+    """Row 32: with a right check as well, a plan neither deletes, writes nor reads elsewhere."""
+    target, victim, path = tmp_path / "target", tmp_path / "victim", tmp_path / "plan.jsonl"
+    victim.write_bytes(b"precious")
+    plant(target, ["old"])
+    await put_all(client, {"www/new": b"new", "www/../victim": b"evil"})
+    facts = victim.stat()
+    state = dict(
+        zip(
+            ("size", "mtime_ns", "ctime_ns", "inode", "device"),
+            (facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino, facts.st_dev),
+            strict=True,
+        )
+    )
+    for kind in ("delete", "download", "upload"):
+        places = (target, THERE) if kind == "upload" else (THERE, target)
+        path.unlink(missing_ok=True)
+        await client.save_sync_plan(path, *places, Delete=kind == "delete")
+
+        def change(action, kind=kind):
+            if action["action"] == kind:
+                action["path"] = out
+                if kind == "delete":
+                    action["destination"] = state
+
+        forged(path, change)
+        with pytest.raises(TransferError, match="leads out of"):
+            await client.apply_sync_plan(path)
+        assert victim.read_bytes() == b"precious"
+        assert tree(tmp_path).keys() >= {"victim", "plan.jsonl", "target/old"}
 
 
 async def test_a_plan_is_there_whole_or_not_at_all(client, emulator, source, tmp_path):

@@ -75,11 +75,12 @@ async def test_two_processes_do_the_same(mover, tmp_path, seed, kind):
 @pytest.mark.campaign
 @pytest.mark.parametrize("seed", range(50))
 @pytest.mark.parametrize("kind", KINDS)
-async def test_two_processes_many_times(mover, tmp_path, kind, seed):
+async def test_two_processes_many_times(mover, tmp_path, kind, seed, account):
     """Row 34: whenever they begin."""
     moving = mover(kind)
     await moving.prepare()
     await race(moving, tmp_path, random.Random(seed))
+    account.note(f"two processes at one {kind}", kind, str(seed), [])
 
 
 async def fight(emulator, moving, tmp_path, rng):
@@ -99,9 +100,10 @@ async def fight(emulator, moving, tmp_path, rng):
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("seed", range(50))
-async def test_a_kill_at_any_moment(mover, emulator, tmp_path, seed):
+async def test_a_kill_at_any_moment(mover, emulator, tmp_path, seed, account):
     """Row 34: a process that is killed at any moment hands over what it had, unharmed."""
     await fight(emulator, mover("download"), tmp_path, random.Random(seed))
+    account.note("two processes, one killed", "download", str(seed), [])
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -133,6 +133,49 @@ async def test_an_upload_that_stays_damaged_raises(client, emulator):
     assert not await client.object_exists(BUCKET, "k")
 
 
+async def contents_of(client, key):
+    """What each version of an object holds, newest first."""
+    versions = [one async for one in client.iter_object_versions(BUCKET, Prefix=key)]
+    found = []
+    for one in versions:
+        response = await client.get_object(BUCKET, key, VersionId=one["VersionId"])
+        async with response["Body"] as body:
+            found.append(await body.read())
+    return found
+
+
+async def test_no_version_stays_damaged(client, emulator):
+    """Row 10: under versioning nothing damaged stays below the version that is right."""
+    await client.put_bucket_versioning(BUCKET, "Enabled")
+    await client.put_object(BUCKET, b"the older one", "k")
+    fault(emulator, times=1, corrupt_request=9)
+    await client.put_object(BUCKET, b"the newer one", "k")
+    assert await contents_of(client, "k") == [b"the newer one", b"the older one"]
+
+
+async def test_damaged_versions_do_not_come_to_light(client, emulator):
+    """Row 10: where an upload stays damaged, the object is what it was before."""
+    await client.put_bucket_versioning(BUCKET, "Enabled")
+    await client.put_object(BUCKET, b"the older one", "k")
+    damaged = fault(emulator, corrupt_request=9)
+    with pytest.raises(aiocos.DamagedUploadError):
+        await client.put_object(BUCKET, b"the newer one", "k")
+    assert damaged.fired == 2
+    assert await contents_of(client, "k") == [b"the older one"]
+
+
+@pytest.mark.parametrize("versioning", ["Enabled", "Suspended"])
+async def test_damage_goes_whatever_the_error_is(client, emulator, versioning):
+    """Row 10: a damaged object is deleted also where the next attempts fail otherwise."""
+    await client.put_bucket_versioning(BUCKET, versioning)
+    fault(emulator, times=1, corrupt_request=9)
+    fault(emulator, status=503)
+    with pytest.raises(aiocos.ThrottledError) as caught:
+        await client.put_object(BUCKET, b"the newer one", "k")
+    assert "was deleted" in " ".join(caught.value.__notes__)
+    assert not await client.object_exists(BUCKET, "k")
+
+
 async def test_a_damaged_part_is_sent_again(client, emulator):
     """Row 10: so is a part, and the object made of it is right."""
     identity = (await client.create_multipart_upload(BUCKET, "k"))["UploadId"]

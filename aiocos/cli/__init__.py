@@ -9,9 +9,14 @@ right, 3 compared and different, 130 interrupted by Ctrl-C, 141 the reader of st
 import sys
 from collections.abc import Sequence
 
+from aiocos import __version__
+
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code."""
+    if (sys.argv[1:] if words is None else list(words)) == ["--version"]:
+        print(__version__)  # the libraries of all the verbs would take ten times as long
+        return 0
     try:
         from aiocos.cli.app import main as run  # noqa: PLC0415 - its libraries are an extra
     except ModuleNotFoundError as missing:

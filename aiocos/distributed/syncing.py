@@ -8,7 +8,6 @@ checksums, before it says that something was changed.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import secrets
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
@@ -22,9 +21,9 @@ from aiocos.client import CosS3Client
 from aiocos.config import CosConfig
 from aiocos.distributed.jobs import Note, Told
 from aiocos.distributed.shards import Line, Phase
-from aiocos.errors import CosClientError, Failure, ParameterError, PlanError
+from aiocos.errors import CosClientError, Failure, ParameterError
 from aiocos.offload import FileWork
-from aiocos.sync.actions import MOVES, LocalState, SyncAction
+from aiocos.sync.actions import LocalState, SyncAction
 from aiocos.sync.deleting import Deleter
 from aiocos.sync.done import Done
 from aiocos.sync.memory import Memory
@@ -214,28 +213,27 @@ class SyncManifest:
         return [Phase(self._moves()), *(deletions if self.plan.totals["delete"] else [])]
 
     def _moves(self) -> Iterator[Line]:
-        for line, told in self._lines():
-            kind = told["action"]
-            if kind == "skip":
-                self.skipped.append({"Name": told["path"], "Reason": told["why"]})
-            elif kind == "fail":
-                self.failures.append(Failure(told["path"], CosClientError(told["why"])))
-            elif kind in MOVES and not self._done.has(line.number):
+        for line, action in self._lines():
+            if action.action == "skip":
+                self.skipped.append({"Name": action.path, "Reason": action.why})
+            elif action.action == "fail":
+                self.failures.append(Failure(action.path, CosClientError(action.why)))
+            elif action.is_move and not self._done.has(line.number):
                 yield line
 
     def _deletions(self) -> Iterator[Line]:
-        for line, told in self._lines():
-            if told["action"] == "delete" and not self._done.has(line.number):
+        for line, action in self._lines():
+            if action.action == "delete" and not self._done.has(line.number):
                 yield line
 
-    def _lines(self) -> Iterator[tuple[Line, dict[str, Any]]]:
+    def _lines(self) -> Iterator[tuple[Line, SyncAction]]:
         if not self.plan.count:
             return
         with self.plan.lines_from(self.plan.places[0]) as file:
             for number in range(self.plan.count):
                 text = file.readline(_MOST_LINE)
-                told = _told(text, self.path)
-                yield Line(number, text, told["bytes"]), told
+                action = self.plan.action_of(text)
+                yield Line(number, text, action.bytes), action
 
     def finished(self, numbers: Iterable[int]) -> None:
         """Write down what was done, for a run that goes on after this one."""
@@ -254,12 +252,3 @@ def _samples(plan: PlanFile, directory: Path) -> tuple[Sample, ...]:
     actions = (action for _, action in plan.actions() if action.action == "upload")
     seen = (Sample.of(directory, action.path) for action in islice(actions, _LOOKED_AT))
     return tuple(sample for sample in seen if sample is not None)
-
-
-def _told(text: bytes, path: Path) -> dict[str, Any]:
-    try:
-        told: dict[str, Any] = json.loads(text)
-        SyncAction.from_json(told)
-    except (ValueError, AttributeError) as error:
-        raise PlanError(f"{path} was changed meanwhile: {error}") from error
-    return told

@@ -97,7 +97,7 @@ class _Sink:
             self._file.close()
             self._path.rename(target)
             if durable:
-                _sync_directory(target.parent)
+                sync_directory(target.parent)
         except OSError:
             self.discard()
             raise
@@ -121,7 +121,8 @@ def _close_after(last: asyncio.Future[bytes], pieces: Generator[bytes, None, Non
     pieces.close()
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -213,7 +214,7 @@ class BlobStore:
         if name[:2] not in self._made:
             directory.mkdir(exist_ok=True)
             if self._durable:
-                _sync_directory(self._blobs)
+                sync_directory(self._blobs)
             self._made.add(name[:2])
         return directory / name
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from . import readable
-from .blobs import BlobStore, Layout
+from .blobs import BlobStore, Layout, sync_directory
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -224,4 +224,8 @@ def _prepare(connection: sqlite3.Connection, path: Path, durable: bool) -> None:
     if found < VERSION:
         steps = " ".join(_STEPS[found:])
         connection.executescript(f"BEGIN; {steps} PRAGMA user_version = {VERSION}; COMMIT;")
+        if durable:
+            # SQLite removed a journal and leaves it at that: were it there again after a power
+            # cut, it would roll back to the empty file, and with it all that came since.
+            sync_directory(path.parent)
     readable.make_views(connection)

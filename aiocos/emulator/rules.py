@@ -25,6 +25,8 @@ def read_rules(path: Path | str) -> list[FaultRule]:
     """
     try:
         return rules(json.loads(Path(path).read_text(encoding="utf-8")))
+    except RecursionError:
+        raise ValueError(f"{path}: it is nested too deep") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 

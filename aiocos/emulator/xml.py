@@ -16,6 +16,8 @@ from lxml import etree
 from .errors import CosError
 
 MAX_DEPTH = 16
+MAX_TAGS = 200_000
+"""Some three times what the largest list of parts has: each costs more than its bytes."""
 
 Value: TypeAlias = "str | int | bool | Sequence[Node] | None"
 Node: TypeAlias = "tuple[str, Value]"
@@ -101,6 +103,8 @@ def parse(body: bytes, root: str) -> Element:
         raise CosError("MalformedXML", "The XML is not UTF-8.") from None
     if "<!DOCTYPE" in text:
         raise CosError("MalformedXML", "A DOCTYPE is not allowed.")
+    if text.count("<") > MAX_TAGS:
+        raise CosError("MalformedXML", "The XML has too many elements.")
     parser = etree.XMLParser(
         encoding="utf-8",
         resolve_entities=False,

@@ -31,8 +31,7 @@ def parse(document: bytes, roots: Collection[str]) -> etree._Element:
     Raises:
         ResponseParseError: not XML, not the document expected, or not to be trusted.
     """
-    if not document.strip():
-        raise ResponseParseError("the answer has no body where XML was expected")
+    flaw = _flaw(document)
     # A parser is not shared: lxml's keep state, and two threads may parse at once.
     parser = etree.XMLParser(
         resolve_entities=False,
@@ -42,17 +41,16 @@ def parse(document: bytes, roots: Collection[str]) -> etree._Element:
         remove_comments=True,
         remove_pis=True,
     )
-    if sum(document.count(mark) for mark in (b"<", b'="', b"='")) > MAX_TAGS:
-        raise ResponseParseError("the answer has more elements than any that COS sends")
-    if b"<!DOCTYPE" in document:
-        raise ResponseParseError("the answer holds a DOCTYPE, which COS never sends")
+    root = etree.Element("none")
     try:
-        root, flaw = etree.fromstring(document.lstrip(), parser), None
+        root = root if flaw else etree.fromstring(document.lstrip(), parser)
     except etree.XMLSyntaxError as error:
-        root, flaw = etree.Element("none"), str(error)
-    if flaw is not None:
+        flaw = f"the answer is not well-formed XML: {error}"
+    # It may repeat a secret of the request, and some collect errors with the locals of frames.
+    document = b""
+    if flaw:
         # Not from the parser's error, which cannot be pickled: Dask pickles causes, too.
-        raise ResponseParseError(f"the answer is not well-formed XML: {flaw}")
+        raise ResponseParseError(flaw)
     if root.getroottree().docinfo.internalDTD is not None:
         raise ResponseParseError("the answer holds a DOCTYPE, which COS never sends")
     name = local_name(root)
@@ -62,6 +60,26 @@ def parse(document: bytes, roots: Collection[str]) -> etree._Element:
             f"the answer is a <{name}> document, not {expected}: it does not come from COS"
         )
     return root
+
+
+def _flaw(document: bytes) -> str:
+    """Return why a document is not even parsed; nothing if it is."""
+    if not document.strip():
+        return "the answer has no body where XML was expected"
+    if has_too_many_tags(document):
+        return "the answer has more elements than any that COS sends"
+    if b"<!DOCTYPE" in document:
+        return "the answer holds a DOCTYPE, which COS never sends"
+    return ""
+
+
+def has_too_many_tags(document: bytes) -> bool:
+    """Whether there are more elements and attributes than COS sends.
+
+    None takes less than three bytes, so an ordinary page need not be searched.
+    """
+    marks = (b"<", b'="', b"='")
+    return len(document) > 3 * MAX_TAGS and sum(map(document.count, marks)) > MAX_TAGS
 
 
 def local_name(element: etree._Element) -> str:

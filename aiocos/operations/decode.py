@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from lxml import etree
 
-from aiocos.encoding import xml
+from aiocos.encoding import records, xml
 from aiocos.encoding.digest import md5_of_etag
 from aiocos.encoding.headers import number
 from aiocos.errors import CosException, DamagedUploadError, ResponseParseError
@@ -39,11 +39,14 @@ def refuse_page(reply: Reply) -> None:
 
     COS sends no body here, or what a callback returned, which is not HTML.
     """
-    start = reply.body[:256].lstrip().lower()
-    if start.startswith((b"<!doctype", b"<html")):
+    if _begins(reply, b"<!doctype", b"<html"):
         raise ResponseParseError("the answer is an HTML page: it does not come from COS")
-    if start.startswith((b"<?xml", b"<error")) and b"<Error>" in reply.body:
+    if _begins(reply, b"<?xml", b"<error") and b"<Error>" in reply.body:
         parse(reply)
+
+
+def _begins(reply: Reply, *marks: bytes) -> bool:
+    return reply.body[:256].lstrip().lower().startswith(marks)
 
 
 def nothing(reply: Reply) -> None:
@@ -101,7 +104,9 @@ def tree_of(
     names = frozenset(lists)
 
     def decode(reply: Reply) -> Any:
-        tree = xml.to_tree(parse(reply, *roots), names)
+        tree = records.tree_of(reply.body, roots, names)
+        if tree is None:
+            tree = xml.to_tree(parse(reply, *roots), names)
         for name in needs:
             if not isinstance(tree.get(name), str):
                 raise ResponseParseError(f"the {roots[0]} document has no {name}")

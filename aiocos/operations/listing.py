@@ -282,7 +282,7 @@ class ListOperations(Operations):
             query["range"] = text(Range, "Range")
         return await self._invoke(LIST_BUCKETS, options, query=query)
 
-    async def iter_objects(
+    def iter_objects(
         self, Bucket: str, *, Prefix: str = "", Marker: str = "", **options: Unpack[RequestHeaders]
     ) -> AsyncGenerator[ListedObject, None]:
         """Iterate over all objects, page by page behind the scenes.
@@ -290,59 +290,37 @@ class ListOperations(Operations):
         A failure ends the iteration with its error: the listing is never cut short in
         silence.
         """
-        first = {"Marker": Marker}
         fetch = partial(self.list_objects, Bucket, Prefix=Prefix, **options)
-        async with aclosing(
-            self._pages(fetch, first, {"Marker": "NextMarker"}, "Contents")
-        ) as pages:
-            async for page in pages:
-                for listed in page["Contents"]:
-                    yield listed
+        return self._each(fetch, {"Marker": Marker}, {"Marker": "NextMarker"}, "Contents")
 
-    async def iter_object_versions(
+    def iter_object_versions(
         self, Bucket: str, *, Prefix: str = "", **options: Unpack[RequestHeaders]
     ) -> AsyncGenerator[ListedVersion | DeleteMarker, None]:
         """Iterate over all versions and delete markers; of a page, the versions first."""
         tags = {"KeyMarker": "NextKeyMarker", "VersionIdMarker": "NextVersionIdMarker"}
         fetch = partial(self.list_objects_versions, Bucket, Prefix=Prefix, **options)
-        async with aclosing(self._pages(fetch, dict.fromkeys(tags, ""), tags)) as pages:
-            async for page in pages:
-                for version in page["Version"]:
-                    yield version
-                for marker in page["DeleteMarker"]:
-                    yield marker
+        return self._each(fetch, dict.fromkeys(tags, ""), tags, "Version", "DeleteMarker")
 
-    async def iter_multipart_uploads(
+    def iter_multipart_uploads(
         self, Bucket: str, *, Prefix: str = "", **options: Unpack[RequestHeaders]
     ) -> AsyncGenerator[ListedUpload, None]:
         """Iterate over all uploads that were begun and are not complete."""
         tags = {"KeyMarker": "NextKeyMarker", "UploadIdMarker": "NextUploadIdMarker"}
         fetch = partial(self.list_multipart_uploads, Bucket, Prefix=Prefix, **options)
-        async with aclosing(self._pages(fetch, dict.fromkeys(tags, ""), tags)) as pages:
-            async for page in pages:
-                for upload in page["Upload"]:
-                    yield upload
+        return self._each(fetch, dict.fromkeys(tags, ""), tags, "Upload")
 
-    async def iter_parts(
+    def iter_parts(
         self, Bucket: str, Key: str, UploadId: str, **options: Unpack[RequestHeaders]
     ) -> AsyncGenerator[ListedPart, None]:
         """Iterate over all parts that COS has of an upload, by number."""
         tags = {"PartNumberMarker": "NextPartNumberMarker"}
         fetch = partial(self.list_parts, Bucket, Key, UploadId, **options)
-        async with aclosing(self._pages(fetch, {"PartNumberMarker": "0"}, tags)) as pages:
-            async for page in pages:
-                for part in page["Part"]:
-                    yield part
+        return self._each(fetch, {"PartNumberMarker": "0"}, tags, "Part")
 
-    async def iter_buckets(
-        self, **options: Unpack[RequestHeaders]
-    ) -> AsyncGenerator[ListedBucket, None]:
+    def iter_buckets(self, **options: Unpack[RequestHeaders]) -> AsyncGenerator[ListedBucket, None]:
         """Iterate over all of the account's buckets."""
         fetch = partial(self.list_buckets, **options)
-        async with aclosing(self._pages(fetch, {"Marker": ""}, {"Marker": "NextMarker"})) as pages:
-            async for page in pages:
-                for bucket in page["Buckets"]["Bucket"]:
-                    yield bucket
+        return self._each(fetch, {"Marker": ""}, {"Marker": "NextMarker"}, "Bucket")
 
     async def _page(
         self,
@@ -362,6 +340,21 @@ class ListOperations(Operations):
         names = cast(dict[str, Any], page)
         read_names(names, fields, is_encoded=not encoding_type and _is_encoded(names))
         return page
+
+    async def _each(
+        self,
+        fetch: partial[Any],
+        start: Mapping[str, str],
+        tags: Mapping[str, str],
+        *lists: str,
+    ) -> AsyncGenerator[Any, None]:
+        """Hand out the items of every page, one list of it after the other."""
+        fallback_list = "Contents" if "Contents" in lists else ""
+        async with aclosing(self._pages(fetch, start, tags, fallback_list)) as pages:
+            async for page in pages:
+                for name in lists:
+                    for item in page.get("Buckets", page)[name]:
+                        yield item
 
     def _pages(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import mimetypes
 import os
@@ -16,6 +17,7 @@ from aiocos.encoding.headers import number
 from aiocos.encoding.urls import simplifies_to_nothing
 from aiocos.errors import (
     AmbiguousResultError,
+    CosException,
     DamagedUploadError,
     NotFoundError,
     ParameterError,
@@ -137,6 +139,8 @@ class ObjectOperations(DeleteOperations):
             ParameterError: an argument cannot be right; nothing was sent.
             IntegrityError: COS stored something else, twice; it was deleted again.
             PreconditionError: a condition or ``ForbidOverwrite`` was not met.
+            AmbiguousResultError: the answer to a conditional put was lost, and whether it
+                took effect before another object took its place cannot be told.
 
         Options: ``aiocos.types.PutObjectOptions``.
 
@@ -156,24 +160,38 @@ class ObjectOperations(DeleteOperations):
         """Store an object in one request."""
         headers = await self._md5_header(body) if EnableMD5 else None
         is_conditional = not _CONDITIONS.isdisjoint(options)
+        begun = asyncio.get_running_loop().time()
+        damaged: list[DamagedUploadError] = []
+
+        async def check(reply: Reply, exchange: Exchange) -> None:
+            try:
+                await check_stored(reply, exchange)
+            except DamagedUploadError as error:
+                damaged.append(error)
+                raise
+
         try:
-            return await self._invoke(
+            result = await self._invoke(
                 PUT_OBJECT,
                 options,
                 Bucket=Bucket,
                 Key=Key,
                 headers=headers,
                 body=body,
-                check=check_stored,
-                reconcile=partial(reconcile.stored, self, Bucket, Key, body, options)
+                check=check,
+                reconcile=partial(reconcile.stored, self, Bucket, Key, body, options, begun)
                 if is_conditional
                 else None,
                 repeat=Repeat.RECONCILE if is_conditional else Repeat.SAFE,
                 patience=patience,
             )
-        except DamagedUploadError as error:
-            await reconcile.discard_damaged(self, Bucket, Key, options, error)
+        except CosException as error:
+            await reconcile.discard_damaged(self, Bucket, Key, options, damaged, error)
             raise
+        # Sent again and whole: under versioning what was damaged is still there, below it.
+        versions = [one for one in damaged if "x-cos-version-id" in one.headers]
+        await reconcile.discard_damaged(self, Bucket, Key, options, versions)
+        return result
 
     async def put_object_from_local_file(
         self,

@@ -7,19 +7,23 @@ AmbiguousResultError.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol, Unpack
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, Protocol, Unpack
 
 from aiocos.body import Body
 from aiocos.encoding.digest import crc64, md5_of_etag
 from aiocos.encoding.headers import number
 from aiocos.errors import (
+    AccessDeniedError,
     AmbiguousResultError,
     CosException,
     CosServiceError,
     DamagedUploadError,
     NotFoundError,
+    PreconditionError,
 )
 from aiocos.operations.options import (
     CustomerKey,
@@ -29,6 +33,10 @@ from aiocos.operations.options import (
 )
 from aiocos.operations.results import DeleteObjectResult, GetObjectResult, ObjectHead
 from aiocos.session import Session, Settled
+from aiocos.watching import log
+
+_WHOLE_SECONDS: Final = 2.0
+"""By so much two times may be off that are told in whole seconds."""
 
 
 class Observer(Protocol):
@@ -71,13 +79,33 @@ async def stored(
     Key: str,
     body: Body,
     options: Mapping[str, Any],
+    begun: float,
     error: CosException,
 ) -> Settled[Any] | None:
-    """Look whether the object that is there now is the one a conditional put sent."""
+    """Look whether the object that is there now is the one a conditional put sent.
+
+    ``begun`` is when, by the event loop's clock.
+    """
     head = await _head(client, Bucket, Key, options)
-    if head is None or not await _is_body(client, head, body):
-        return None
-    return Settled({**head, "verified": "crc64"})
+    if head is not None and await _is_body(client, head, body):
+        return Settled({**head, "verified": "crc64"})
+    since_s = asyncio.get_running_loop().time() - begun
+    if isinstance(error, PreconditionError) and not (head and _is_older(head, since_s)):
+        # Ours may have been there meanwhile, and somebody else's come after it.
+        raise AmbiguousResultError(
+            f"an answer to a conditional put was lost, and then its condition was not met: whether "
+            f"{Key!r} was stored before another object took its place cannot be told ({error})"
+        ) from error
+    return None
+
+
+def _is_older(head: Mapping[str, Any], seconds: float) -> bool:
+    """Whether an object had been there for longer than so many seconds, by COS's own clock."""
+    try:
+        now, modified = (parsedate_to_datetime(head[name]) for name in ("Date", "Last-Modified"))
+        return (now - modified).total_seconds() > seconds + _WHOLE_SECONDS
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 async def appended(
@@ -113,25 +141,35 @@ async def discard_damaged(
     Bucket: str,
     Key: str,
     options: Mapping[str, Any],
-    error: DamagedUploadError,
+    damaged: Sequence[DamagedUploadError],
+    error: CosException | None = None,
 ) -> None:
-    """Delete an object that is known to hold damaged bytes, and nothing else.
+    """Delete what is known to hold damaged bytes, and nothing else; ``error`` is told of it.
 
-    Under versioning that version is named; without, the object must still be the damaged
-    one.
+    Under versioning each attempt made a version of its own, and each is named; without, the
+    object must still be a damaged one.
     """
-    try:
-        if version := error.headers.get("x-cos-version-id"):
-            await client.delete_object(Bucket, Key, VersionId=version)
-        else:
-            head = await _head(client, Bucket, Key, options)
-            if head is None or head.get("ETag") != error.headers.get("ETag"):
-                return
-            await client.delete_object(Bucket, Key)
-    except CosException as failure:
-        error.add_note(f"the damaged object is still at {Key!r}: it cannot be deleted ({failure})")
+    for one in reversed(damaged):
+        try:
+            told = await _discard(client, Bucket, Key, options, one)
+        except CosException as failure:
+            told = f"the damaged object is still at {Key!r}: it cannot be deleted ({failure})"
+            log.warning("%s", told)
+        if error is not None and told:
+            error.add_note(told)
+
+
+async def _discard(
+    client: Observer, Bucket: str, Key: str, options: Mapping[str, Any], damaged: DamagedUploadError
+) -> str:
+    if version := damaged.headers.get("x-cos-version-id"):
+        await client.delete_object(Bucket, Key, VersionId=version)
     else:
-        error.add_note(f"the damaged object at {Key!r} was deleted")
+        head = await _head(client, Bucket, Key, options)
+        if head is None or head.get("ETag") != damaged.headers.get("ETag"):
+            return ""
+        await client.delete_object(Bucket, Key)
+    return f"the damaged object at {Key!r} was deleted"
 
 
 async def completed(
@@ -145,18 +183,26 @@ async def completed(
     list_parts: Callable[[], Awaitable[object]],
     error: CosException,
 ) -> Settled[Any] | None:
-    """Look whether the object that is there now is the one the parts make."""
+    """Look whether the upload is gone, and the object that is there now is made of its parts.
+
+    The object alone proves nothing: the same content may have been there before.
+    """
     head = await _head(client, Bucket, Key, options)
-    if head is not None and is_made_of(head, etags, crc64_sent):
-        place = {"Bucket": Bucket, "Key": Key}
-        return Settled({**head, **place})
+    is_there = head is not None and is_made_of(head, etags, crc64_sent)
+    done = Settled({**(head or {}), "Bucket": Bucket, "Key": Key})
     try:
         await list_parts()
     except NotFoundError as gone:
+        if is_there:
+            return done
         raise AmbiguousResultError(
             f"the answer to the completion of upload {upload_id} was lost, the upload is gone, and "
             f"the object at {Key!r} is not known to be made of its parts: look at it"
         ) from gone
+    except AccessDeniedError:
+        if is_there:  # who may not list parts has no better proof
+            return done
+        raise
     return None
 
 

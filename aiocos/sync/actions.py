@@ -27,6 +27,17 @@ class LocalState(NamedTuple):
     device: int
 
 
+class Known(NamedTuple):
+    """What is known of a file's content; what is not is empty."""
+
+    crc64: str = ""
+    """In decimal, as COS has it."""
+    md5: str = ""
+    """In hex."""
+    etag: str = ""
+    """Of an object that was proven to have the same content."""
+
+
 class RemoteState(NamedTuple):
     """An object as it was listed; ``modified`` is its LastModified, to the second."""
 
@@ -93,8 +104,9 @@ class SyncAction:
 def _state(told: object) -> State | None:
     if told is None:
         return None
-    values = list(told.values()) if isinstance(told, dict) else []
-    names, types = tuple(cast(dict[str, object], told)), [type(value) for value in values]
+    facts = cast(dict[str, Any], told) if isinstance(told, dict) else {}
+    names, values = tuple(facts), list(facts.values())
+    types = [type(value) for value in values]
     if names == LocalState._fields and types == [int] * 5:
         return LocalState(*values)
     if names == RemoteState._fields and types == [int, str, str]:

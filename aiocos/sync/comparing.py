@@ -18,17 +18,19 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from aiocos.encoding.digest import crc64, md5_of_etag
 from aiocos.errors import SourceChangedError
 from aiocos.offload import in_thread
-from aiocos.sync.actions import LocalState, RemoteState
+from aiocos.sync.actions import Known, LocalState, RemoteState
 from aiocos.sync.listing import head_of
-from aiocos.sync.memory import Known, Memory
 from aiocos.sync.places import CosFolder, LocalFolder
 from aiocos.sync.walking import state_of
 from aiocos.transfer.job import Operator
+
+if TYPE_CHECKING:  # most clients have no use for SQLite
+    from aiocos.sync.memory import Memory
 
 Compare = Literal["mtime", "size", "checksum"]
 COMPARES: Final = ("mtime", "size", "checksum")

@@ -15,9 +15,9 @@ import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
-from aiocos.sync.actions import LocalState
+from aiocos.sync.actions import Known, LocalState
 from aiocos.transfer.journal import default_directory
 
 _RACY_NS: Final = 2_000_000_000
@@ -40,17 +40,6 @@ _FIND: Final = (
 )
 _KEEP: Final = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _log: Final = logging.getLogger("aiocos")
-
-
-class Known(NamedTuple):
-    """What is known of a file's content; what is not is empty."""
-
-    crc64: str = ""
-    """In decimal, as COS has it."""
-    md5: str = ""
-    """In hex."""
-    etag: str = ""
-    """Of an object that was proven to have the same content."""
 
 
 class Memory:

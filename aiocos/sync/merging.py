@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Final, NamedTuple
 
+from aiocos.sync.actions import Known
 from aiocos.sync.listing import RemoteObject
-from aiocos.sync.memory import Known
 from aiocos.sync.walking import LocalDirectory, LocalEntry
 
 Entry = LocalEntry | RemoteObject

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from aiocos.config import CosConfig
 from aiocos.errors import ParameterError
@@ -29,7 +29,6 @@ from aiocos.operations.spec import Operation, unknown_keyword
 from aiocos.sync.actions import ActionKind, SyncAction, SyncTotals
 from aiocos.sync.applying import ActionCallback, Applier, SyncResult, bucket_of
 from aiocos.sync.done import Done
-from aiocos.sync.memory import Memory
 from aiocos.sync.moving import Mover
 from aiocos.sync.options import PlanOptions, Wishes, refusal
 from aiocos.sync.places import CosFolder, folder_of, server_of
@@ -40,6 +39,9 @@ from aiocos.transfer.batch import closing
 from aiocos.transfer.directories import DirectoryOperations
 from aiocos.transfer.options import ResumeOptions
 from aiocos.transfer.progress import ProgressCallback
+
+if TYPE_CHECKING:  # most clients have no use for SQLite
+    from aiocos.sync.memory import Memory
 
 Place = str | os.PathLike[str] | CosFolder
 WIRE: Final[dict[ActionKind, Operation[Any]]] = {
@@ -256,6 +258,8 @@ class SyncOperations(DirectoryOperations):
 
     @asynccontextmanager
     async def _memory(self) -> AsyncIterator[Memory]:
+        from aiocos.sync.memory import Memory  # noqa: PLC0415 - most clients have no use for SQLite
+
         executor = (await self._ready()).executor
         directory = self.transfers.config.journal_dir
         path = None if directory is None else Path(directory, "sync.sqlite3")

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiocos.body import as_body
 from aiocos.encoding.digest import md5_of_etag
@@ -23,11 +23,10 @@ from aiocos.errors import (
     SourceChangedError,
 )
 from aiocos.offload import FileWork, in_thread
-from aiocos.sync.actions import LocalState, RemoteState, SyncAction
+from aiocos.sync.actions import Known, LocalState, RemoteState, SyncAction
 from aiocos.sync.backup import keep_file
 from aiocos.sync.comparing import hashed, nanoseconds
 from aiocos.sync.listing import head_of
-from aiocos.sync.memory import Known, Memory
 from aiocos.sync.pinned import (
     OTHER_FILE,
     PlannedDownload,
@@ -44,6 +43,9 @@ from aiocos.transfer.destinations import Remote
 from aiocos.transfer.landing import directory_inside
 from aiocos.transfer.trees import Work
 from aiocos.units import PIECE
+
+if TYPE_CHECKING:  # most clients have no use for SQLite
+    from aiocos.sync.memory import Memory
 
 Content = bytes | Exception | None
 _NEW: Final = {"ForbidOverwrite": "true"}

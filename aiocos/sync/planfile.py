@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self, cast
@@ -23,13 +22,14 @@ from aiocos.encoding.digest import crc64
 from aiocos.errors import PlanError
 from aiocos.sync.actions import Count, SyncAction, SyncTotals
 from aiocos.sync.filters import literal
-from aiocos.sync.places import Folder, from_json, to_json
+from aiocos.sync.places import Folder, LocalFolder, from_json, to_json
 
 VERSION: Final = 1
 _MARK: Final = "aiocos_sync_plan"
 _CHECK: Final = re.compile(rb',"check":"([0-9a-f]{16})"\}\n')
 _CHECK_LENGTH: Final = len(b',"check":"0123456789abcdef"}\n')
 _MOST_LINE: Final = 1 << 20
+_NO_NAMES: Final = frozenset({"", ".", ".."})
 _STEP: Final = 1000
 """Lines between two places in the file that are remembered."""
 
@@ -193,7 +193,7 @@ class PlanFile:
                 return cls._read(Path(path), file)
         except OSError as error:
             raise PlanError(f"cannot read the plan {path}: {error.strerror}") from error
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise PlanError(
                 f"{path} cannot be used: {error}. Nothing was done; make the plan again"
             ) from error
@@ -245,18 +245,36 @@ class PlanFile:
         """Give the actions, of a shard or all, each with its number.
 
         Raises:
-            PlanError: the file is not the one that was opened.
+            PlanError: the file is not the one that was opened, or a path leads out of its folder.
         """
         if not self.count:
             return
         shard = shard or Shard(0, self.count, self.places[0])
         with self.lines_from(shard.offset) as file:
             for number in range(shard.first, shard.first + shard.count):
-                try:
-                    action = SyncAction.from_json(_told(file.readline(_MOST_LINE)))
-                except ValueError as error:
-                    raise PlanError(f"{self.path} was changed meanwhile: {error}") from error
-                yield number, action
+                yield number, self.action_of(file.readline(_MOST_LINE))
+
+    def action_of(self, line: bytes) -> SyncAction:
+        """Return the action of a line.
+
+        Raises:
+            PlanError: it is none, or its file is not in the folder that the header names.
+        """
+        try:
+            action = SyncAction.from_json(_told(line))
+            self._check_place(action)
+        except ValueError as error:
+            raise PlanError(f"{self.path} cannot be used: {error}; make the plan again") from error
+        return action
+
+    def _check_place(self, action: SyncAction) -> None:
+        side = self.header.source if action.action == "upload" else self.header.destination
+        is_of_a_file = isinstance(side, LocalFolder) and (
+            action.is_move or action.action == "delete"
+        )
+        names = action.path.removesuffix("/").split("/")
+        if is_of_a_file and not _NO_NAMES.isdisjoint(names):
+            raise ValueError(f"{action.path!r} leads out of {side}")
 
 
 def own_names(name: str) -> list[str]:
@@ -283,7 +301,10 @@ def _stamp_of(file: BinaryIO) -> tuple[int, ...]:
 
 
 def _told(line: bytes) -> dict[str, Any]:
-    told = json.loads(line)
+    try:
+        told = json.loads(line)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
     if not isinstance(told, dict) or not line.endswith(b"\n"):
         raise ValueError("it is not written as a plan")
     return told
@@ -304,6 +325,8 @@ def _number_of(totals: SyncTotals) -> int:
 
 
 def _our_version() -> str:
+    from importlib import metadata  # noqa: PLC0415 - most clients write no plan
+
     try:
         return metadata.version("aiocos")
     except metadata.PackageNotFoundError:

@@ -13,7 +13,7 @@ import stat
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aiocos.errors import CosException, NotFoundError, ParameterError
 from aiocos.offload import in_thread
@@ -21,7 +21,6 @@ from aiocos.sync.actions import ActionKind, Count, SyncAction, SyncTotals
 from aiocos.sync.comparing import UNKNOWN, Comparer, at_a_glance
 from aiocos.sync.filters import FilterRule, literal
 from aiocos.sync.listing import RemoteObject, remote_objects
-from aiocos.sync.memory import Memory
 from aiocos.sync.merging import Entry, Pair, Seen, is_directory, merged
 from aiocos.sync.options import Wishes, backup_of, check_apart, refusal
 from aiocos.sync.places import CosFolder, Folder, LocalFolder
@@ -30,6 +29,9 @@ from aiocos.sync.walking import LeftAlone, LocalDirectory, LocalEntry, LocalFile
 from aiocos.transfer.batch import closing
 from aiocos.transfer.job import Operator
 from aiocos.transfer.paths import UnsafeKeyError, relative_path, rules_here
+
+if TYPE_CHECKING:  # most clients have no use for SQLite
+    from aiocos.sync.memory import Memory
 
 _LOOKS_AT_ONCE: Final = 32
 """Files that are read and objects that are asked about at a time."""

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from aiocos.encoding.urls import key_path, simplifies_to_nothing
 from aiocos.errors import (
+    CosException,
     IntegrityError,
     ObjectChangedError,
     ParameterError,
@@ -24,17 +25,17 @@ from aiocos.errors import (
     TransportError,
 )
 from aiocos.operations.checks import MAX_PARTS, whole_number
-from aiocos.operations.decode import refuse_stranger
 from aiocos.operations.objects import GET_OBJECT, HEAD_OBJECT
 from aiocos.operations.options import Conditions
-from aiocos.request import Request
+from aiocos.request import Patience, Request
 from aiocos.session import Session
 from aiocos.transfer.coded import CodedSpan, Turns
+from aiocos.transfer.hedging import Race
 from aiocos.transfer.job import Job, Operator, Terms
 from aiocos.transfer.journal import Facts, Journal
 from aiocos.transfer.plan import Part, Plan, download_plan, whole
 from aiocos.transfer.progress import ProgressCallback
-from aiocos.transfer.seen import Got, Seen
+from aiocos.transfer.seen import Got, Seen, check_answer
 from aiocos.transfer.sent import Sent, combined
 from aiocos.transfer.sink import PartFile, Span
 from aiocos.transfer.upload import part_bytes
@@ -95,6 +96,8 @@ class FileDownload(Job[dict[str, Any]]):
         self._file: PartFile
         self._session: Session
         self._got: dict[int, Got] = {}
+        self._hedges = client.transfers.hedges
+        self._may_hedge = self.config.hedge if terms.hedge is None else terms.hedge
 
     async def _run(self, session: Session) -> dict[str, Any]:
         self._session = session
@@ -241,15 +244,14 @@ class FileDownload(Job[dict[str, Any]]):
 
     async def _fetch(self, lap: Lap[Part]) -> None:
         """Bring one part, from where it broke off if it does."""
-        part, session = lap.item, self._session
+        part = lap.item
         span = self._span(part)
-        request = self._request(span, lap)
-        receive = partial(self._receive, request, span)
+        request = self._request(span, self.patience(lap))
         async with self.share.slot(PIECE), self._turns.turn(part.size):
             while True:
                 before = span.received
                 try:
-                    await session.send(request, receive)
+                    await self._bring(request, span, part)
                     break
                 except TransportError:
                     if span.received - before < _PROGRESS:
@@ -267,6 +269,24 @@ class FileDownload(Job[dict[str, Any]]):
             await self.journal.record({**fact, **coded})
         self.progress.tell("part", part=part.number, size=part.size)
 
+    async def _bring(self, request: Request, span: Span, part: Part) -> None:
+        """Bring what is left of a part; ask for it once more where the answer is late."""
+        send = self._session.send
+        is_pinned = {"Range", "If-Match"} <= set(request.headers)
+        if self._may_hedge and is_pinned and not span.received:
+            race = Race(self._hedges, lambda: self.progress.tell("hedged", part=part.number))
+            second = self._request(span, Patience(self.config.part_timeout_s, _only_once))
+
+            async def ask_again() -> None:
+                async with self.share.slot(PIECE):
+                    await send(second, partial(self._receive, second, span, claim=race.claim))
+
+            first = partial(send, request, partial(self._receive, request, span, claim=race.claim))
+            if await race.run(first, ask_again):
+                return
+            _ask_for(request, span.offset, span.last)
+        await send(request, partial(self._receive, request, span))
+
     def _span(self, part: Part) -> Span:
         """Return where the bytes of one part come from, and where they go."""
         seen, file, progress = self._seen, self._file, self.progress
@@ -275,7 +295,7 @@ class FileDownload(Job[dict[str, Any]]):
         is_last = part.offset + part.size == seen.size
         return CodedSpan(file, part, progress, seen.codec, seen.wire_size if is_last else None)
 
-    def _request(self, span: Span, lap: Lap[Part]) -> Request:
+    def _request(self, span: Span, patience: Patience) -> Request:
         seen = self._seen
         options = self.picked(GET_OBJECT.accepts)
         for name in Conditions.__annotations__:
@@ -288,12 +308,20 @@ class FileDownload(Job[dict[str, Any]]):
         request = client._request(self._session, GET_OBJECT, options, self.bucket, self.key)
         if span.size < seen.wire_size:
             _ask_for(request, span.offset, span.last)
-        request.patience = self.patience(lap)
+        request.patience = patience
         return request
 
-    async def _receive(self, request: Request, span: Span, exchange: Exchange) -> None:
+    async def _receive(
+        self,
+        request: Request,
+        span: Span,
+        exchange: Exchange,
+        claim: Callable[[], None] | None = None,
+    ) -> None:
         """Check that an answer holds the bytes asked for, then write them."""
         self._check(request, span, exchange)
+        if claim is not None:
+            claim()  # before the first byte: of two requests one writes
         gate = self.share.send if self.share.is_limited else None
         try:
             await exchange.receive(span.left, span.take, gate, span)
@@ -305,25 +333,7 @@ class FileDownload(Job[dict[str, Any]]):
                 _ask_for(request, span.offset, span.last)
 
     def _check(self, request: Request, span: Span, exchange: Exchange) -> None:
-        headers, seen = exchange.headers, self._seen
-        refuse_stranger(headers)
-        if seen.etag is not None and headers.get("ETag", seen.etag) != seen.etag:
-            raise ObjectChangedError(f"{self.key!r} was replaced while it was being downloaded")
-        if (asked := request.headers.get("Range")) is None:
-            expected = {str(seen.wire_size), None}
-            if exchange.status != 200 or headers.get("Content-Length") not in expected:
-                raise IntegrityError(
-                    f"asked for {seen.wire_size} bytes, but the answer (HTTP {exchange.status}) "
-                    f"has {headers.get('Content-Length')}"
-                )
-            return
-        told = headers.get("Content-Range", "")
-        expected_range = f"bytes {span.offset}-{span.last}/{seen.wire_size}"
-        if exchange.status != 206 or told != expected_range:
-            raise IntegrityError(
-                f"asked for {asked} of {seen.wire_size}, but the answer (HTTP {exchange.status}, "
-                f"Content-Range {told!r}) is not that: something on the way ignores ranges"
-            )
+        check_answer(self._seen, self.key, request.headers.get("Range"), span, exchange)
 
     # -- the whole -----------------------------------------------------------
 
@@ -372,6 +382,10 @@ def _recorded(facts: Iterable[Facts]) -> dict[int, tuple[int, int]]:
         fact["part"]: (int(fact["crc64"]), int(fact.get("received", fact["crc64"])))
         for fact in facts
     }
+
+
+def _only_once(error: CosException, delay_s: float) -> None:
+    raise error
 
 
 def _ask_for(request: Request, first: int, last: int) -> None:

@@ -71,14 +71,16 @@ class Terms:
     WhenLocked: WhenLocked = "wait"
     Priority: Priority = "normal"
     abort_on_error: bool = False
+    hedge: bool | None = None
 
     def __post_init__(self) -> None:
         if self.WhenLocked not in {"wait", "fail"}:
             raise ParameterError(f"WhenLocked is {self.WhenLocked!r}, and must be wait or fail")
         if not isinstance(self.JournalDir, str | os.PathLike | None):
             raise ParameterError(f"JournalDir must be a path, not {self.JournalDir!r}")
-        for name in ("Resume", "abort_on_error"):
-            if not isinstance(getattr(self, name), bool):
+        for name in ("Resume", "abort_on_error", "hedge"):
+            is_left_open = name == "hedge" and self.hedge is None
+            if not is_left_open and not isinstance(getattr(self, name), bool):
                 raise ParameterError(f"{name} must be True or False")
 
     @classmethod
@@ -176,7 +178,10 @@ class Job(ABC, Generic[R]):
 
         def on_repeat(error: CosException, delay_s: float) -> None:
             self.progress.tell("retried", part=number, cause=error, delay_s=delay_s)
-            if isinstance(error, ThrottledError) and lap is not None and self._crew.throttled(lap):
+            if not isinstance(error, ThrottledError):
+                return
+            self.client.transfers.hedges.refused(asyncio.get_running_loop().time())
+            if lap is not None and self._crew.throttled(lap):
                 self.progress.tell("throttled", part=number, cause=error)
 
         return Patience(self.config.part_timeout_s, on_repeat)

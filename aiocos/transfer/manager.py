@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from aiocos.errors import ParameterError
+from aiocos.transfer.hedging import Hedges
 from aiocos.transfer.limits import Limits, Priority, Share
 from aiocos.units import GIB, MIB
 
@@ -42,6 +43,11 @@ class TransferConfig:
     """How long one part may take with its repeats, in seconds."""
     abort_timeout_s: float = 30.0
     """How long a failed transfer may take to abort its upload, in seconds."""
+    hedge: bool = False
+    """Whether a download asks a second time for a range whose answer is late: after 20 answers,
+    twice as late as 19 of 20 of them and 250 ms at the least, for at most one range in twenty,
+    and not for 30 seconds after COS was busy. The later answer is dropped unread. It helps where
+    few answers are late, and none because of another; MAXThread does not count it."""
     journal_dir: str | Path | None = None
     """Where journals are kept; None is the user's state directory."""
 
@@ -55,6 +61,8 @@ class TransferConfig:
         for name in ("single_mib", "copy_single_mib"):
             if not 0 <= getattr(self, name) <= _MAX_PART_MIB:
                 raise ParameterError(f"TransferConfig({name}=) must be 0 to {_MAX_PART_MIB} MiB")
+        if not isinstance(self.hedge, bool):
+            raise ParameterError("TransferConfig(hedge=) must be True or False")
         for name in ("requests", "held_mib"):
             if getattr(self, name) < 1:
                 raise ParameterError(f"TransferConfig({name}=) must be 1 or more")
@@ -72,6 +80,7 @@ class TransferManager:
 
     def __init__(self, config: TransferConfig | None = None) -> None:
         self.config = config or TransferConfig()
+        self.hedges = Hedges()
         self._limits = Limits(
             self.config.requests, self.config.held_mib * MIB, self.config.bytes_per_s
         )
@@ -86,6 +95,11 @@ class TransferManager:
     def requests(self) -> int:
         """Requests under way."""
         return self._limits.requests.taken
+
+    @property
+    def hedged(self) -> int:
+        """Second requests so far, for ranges whose answer was late."""
+        return self.hedges.total
 
     @property
     def held_bytes(self) -> int:

@@ -324,7 +324,7 @@ class MultipartJob(Job[R], Generic[R]):
         )
         if self.may_delete:
             await reconcile.discard_damaged(
-                self.client, self.bucket, self.key, self._look_options(), error
+                self.client, self.bucket, self.key, self._look_options(), [error], error
             )
         self.is_given_up = True
         return error

@@ -94,6 +94,9 @@ class DownloadFileOptions(
     """The sync SDK's name of ``JournalDir``."""
     DisableTempDestFilePath: Literal[False]
     """True is refused: the file would have its name before it is whole."""
+    hedge: bool
+    """Whether to ask a second time where an answer is late; ``TransferConfig.hedge`` unless
+    given."""
     KeySimplifyCheck: bool
     """False permits keys such as ``a/..``."""
     MaxPartCount: int

@@ -28,6 +28,7 @@ BarCallback = Callable[[int, int | None], None]
 _STYLES: Final = {
     "retried": "yellow",
     "throttled": "yellow",
+    "hedged": "yellow",
     "waiting": "yellow",
     "resumed": "cyan",
     "verified": "green",
@@ -165,6 +166,8 @@ def event_line(event: TransferEvent) -> str | None:
         line += f", after {_cause(event.cause)}" if event.cause is not None else ""
     elif event.kind == "throttled":
         line = "COS asks for fewer requests: fewer parts at a time"
+    elif event.kind == "hedged":
+        line = f"asking for part {event.part} a second time: its answer is late"
     elif event.kind == "waiting":
         line = "waiting for another transfer of the same"
     elif event.kind == "resumed":

@@ -1,6 +1,7 @@
 """An object as a HEAD sees it, and the parts of it that were received.
 
-In: the headers of an answer. Out: what tells this object from every other. No I/O.
+In: the headers of an answer. Out: what tells this object from every other, and whether a later
+answer holds the bytes of it that were asked for. No I/O.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ from typing import NamedTuple
 
 from aiocos.encoding.digest import md5_of_etag
 from aiocos.encoding.headers import number
-from aiocos.errors import ResponseParseError
+from aiocos.errors import IntegrityError, ObjectChangedError, ResponseParseError
+from aiocos.operations.decode import refuse_stranger
 from aiocos.transfer.coding import Codec
 from aiocos.transfer.journal import Facts
 from aiocos.transfer.sent import Sent
+from aiocos.transfer.sink import Span
+from aiocos.transport import Exchange
 
 
 class Seen:
@@ -51,3 +55,31 @@ class Got(NamedTuple):
     wire: Sent
     crc64: int
     """Of what is on disk."""
+
+
+def check_answer(seen: Seen, key: str, asked: str | None, span: Span, exchange: Exchange) -> None:
+    """Refuse an answer that is not the range ``asked`` for, or None the whole, of this object.
+
+    Raises:
+        ObjectChangedError: it is of another object.
+        IntegrityError: it is of other bytes.
+    """
+    headers = exchange.headers
+    refuse_stranger(headers)
+    if seen.etag is not None and headers.get("ETag", seen.etag) != seen.etag:
+        raise ObjectChangedError(f"{key!r} was replaced while it was being downloaded")
+    if asked is None:
+        expected = {str(seen.wire_size), None}
+        if exchange.status != 200 or headers.get("Content-Length") not in expected:
+            raise IntegrityError(
+                f"asked for {seen.wire_size} bytes, but the answer (HTTP {exchange.status}) "
+                f"has {headers.get('Content-Length')}"
+            )
+        return
+    told = headers.get("Content-Range", "")
+    expected_range = f"bytes {span.offset}-{span.last}/{seen.wire_size}"
+    if exchange.status != 206 or told != expected_range:
+        raise IntegrityError(
+            f"asked for {asked} of {seen.wire_size}, but the answer (HTTP {exchange.status}, "
+            f"Content-Range {told!r}) is not that: something on the way ignores ranges"
+        )

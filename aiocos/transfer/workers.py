@@ -19,9 +19,11 @@ GROWS_FROM: Final = 5
 """How many parts travel at once where the caller does not say, at first..."""
 GROWS_TO: Final = 32
 """...and at most, for as long as more of them move more bytes."""
-_LOOK_EVERY_S: Final = 0.05
-_STEADY_LOOKS: Final = 2
-_WORTHWHILE: Final = 1.05
+_LOOK_EVERY_S: Final = 0.025
+_EVEN_LOOKS: Final = 3
+_EVEN: Final = 0.75
+"""So many looks in a row that differ by no more than this are one even flow."""
+_WORTHWHILE: Final = 1.15
 """Growth has paid when the rate is so many times what it was."""
 _PATIENCE: Final = 3
 """How often in a row it may fail to pay."""
@@ -161,28 +163,43 @@ class Crew(Generic[T]):
             self._spawn()
 
     async def _grow(self, source: _Source[T]) -> None:
-        """Add workers for as long as that moves more bytes."""
-        loop = asyncio.get_running_loop()
+        """Double the workers while that moves more bytes; by half where it was in doubt."""
         best = 0.0
-        misses = looks = 0
-        moved, since, done = self._moved(), loop.time(), self._done
-        seen = moved
-        while self._is_growing and not source.is_over and misses < _PATIENCE:
-            await asyncio.sleep(_LOOK_EVERY_S)
-            looks = looks + 1 if self._moved() > seen else 0
-            now, seen = loop.time(), self._moved()
-            # Where bytes come in bursts, as all of a part at once, only a round of them tells.
-            if looks < _STEADY_LOOKS and self._done - done < self.target:
-                continue
-            rate = (seen - moved) / (now - since)
-            moved, since, done, looks = seen, now, self._done, 0
-            if rate <= 0:
-                continue
+        misses = 0
+        while misses < _PATIENCE:
+            rate = await self._rate(source, best * _WORTHWHILE)
+            if not self._is_growing or source.is_over:
+                return
             if rate > best * _WORTHWHILE:
+                self._more(max(1, self.target // 2) if misses else self.target)
                 best, misses = rate, 0
-                self._more(max(1, self.target // 2))
-            else:
+            elif rate:
                 misses += 1
+
+    async def _rate(self, source: _Source[T], enough: float) -> float:
+        """Return the bytes per second that the present workers move.
+
+        An even flow of more than ``enough`` tells at once. Where bytes come in bursts, as
+        when they fill the kernel's buffers first, only a round of parts does.
+        """
+        clock = asyncio.get_running_loop().time
+        moved, since, done = self._moved(), clock(), self._done
+        seen, at, ended = moved, since, done
+        looks: list[float] = []
+        while self._is_growing and not source.is_over:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            now, seen_now = clock(), self._moved()
+            looks = [*looks[1 - _EVEN_LOOKS :], (seen_now - seen) / (now - at)]
+            if self._done != ended:
+                looks = []  # the end of a part leaves a gap, or brings all of its bytes at once
+            flow = sum(looks) / _EVEN_LOOKS
+            is_even = len(looks) == _EVEN_LOOKS and min(looks) > _EVEN * max(looks)
+            if is_even and flow > enough:
+                return flow
+            if self._done - done >= self.target:
+                return (seen_now - moved) / (now - since)
+            seen, at, ended = seen_now, now, self._done
+        return 0.0
 
 
 class _Source(Generic[T]):

@@ -54,6 +54,14 @@ class Moment:
         first, middles, alls = self.nth
         return max(1, first + middles * middle_of(parts) + alls * parts)
 
+    def exists_of(self, parts: int) -> bool:
+        """Whether a transfer of so many parts has it; one of one part is a single request."""
+        if parts > 1 or self.operation == "copy":
+            return True
+        if self.request:
+            return self.request in {"UploadPart", "HeadObject", "GetObject"}
+        return "journal" not in self.event
+
 
 def middle_of(parts: int) -> int:
     """The number of the middle part."""
@@ -240,7 +248,7 @@ class Cell:
 def _meets(moment: Moment, fault: Fault, parts: int) -> bool:
     """Whether there is such a cell."""
     is_on_wire = bool(moment.request)
-    if parts == 1 and moment.operation != "copy" and not _has_one(moment):
+    if not moment.exists_of(parts):
         return False
     if fault.kind in {"cancel", "cancel twice", "timeout", "SIGINT", "SIGTERM", "SIGKILL"}:
         return True
@@ -265,13 +273,6 @@ def _meets(moment: Moment, fault: Fault, parts: int) -> bool:
     if fault.kind == "rule":
         return moment.side == "request"
     return True
-
-
-def _has_one(moment: Moment) -> bool:
-    """Whether a transfer of one request has this moment."""
-    if moment.request:
-        return moment.request in {"UploadPart", "HeadObject", "GetObject"}
-    return "journal" not in moment.event
 
 
 def _all() -> Iterator[Cell]:

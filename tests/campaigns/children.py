@@ -14,13 +14,15 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from aiocos import CosConfig, CosS3Client
+from aiocos import CosConfig, CosS3Client, TransferConfig
 from tests.campaigns.disk import Disk, Trap
-from tests.campaigns.stage import LIMITS, PATIENT, QUICK, Stage
+from tests.campaigns.stage import PATIENT, QUICK, Stage
 
 
 class Zygote:
@@ -51,6 +53,8 @@ class Zygote:
             "source": str(stage.source),
             "target": str(stage.target),
             "journals": str(stage.journals),
+            "folder": str(stage.folder),
+            "limits": {name: _plain(value) for name, value in asdict(stage.limits).items()},
             "trap": trap,
             "report": str(report),
         }
@@ -92,6 +96,10 @@ class Child:
         return os.waitstatus_to_exitcode(status), told
 
 
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, Path) else value
+
+
 def _serve() -> None:
     for line in sys.stdin:
         task = json.loads(line)
@@ -118,13 +126,16 @@ def _become_child(task: dict[str, Any]) -> None:
 
 async def _transfer(task: dict[str, Any]) -> None:
     method, args = task["call"]
-    disk = Disk(Path(task["journals"]), Path(task["target"]).parent, Path(task["source"]))
+    tempfile.tempdir = task["folder"]  # what a kill leaves there goes with the stage
+    folders = Path(task["journals"]), Path(task["target"]).parent, Path(task["source"])
+    disk = Disk(*folders, more=(Path(task["folder"], "target"),))
     if told := task["trap"]:
         number = told.pop("signal")
         disk.trap = Trap(action=lambda: os.kill(os.getpid(), number), **told)
     config = CosConfig(**task["settings"], Timeouts=PATIENT)
+    limits = TransferConfig(**task["limits"])
     with disk:
-        async with CosS3Client(config, retry=QUICK, transfers=LIMITS) as client:
+        async with CosS3Client(config, retry=QUICK, transfers=limits) as client:
             await getattr(client, method)(*args, **task["keywords"])
 
 

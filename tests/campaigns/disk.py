@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import random
+import stat
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from typing import Any, Final, Self
 
 WRAPPED: Final = (
     *("open", "write", "pwrite", "pread", "preadv", "fsync", "ftruncate"),
-    *("posix_fallocate", "replace", "unlink"),
+    *("posix_fallocate", "replace", "rename", "unlink", "utime"),
 )
 _PAGE: Final = 4096
 _REAL: Final = {name: getattr(os, name) for name in WRAPPED}
@@ -53,7 +54,7 @@ class Call:
     data: bytes = b""
     """Of a write."""
     size: int = 0
-    """Of a truncation, or of what is set aside."""
+    """Of a truncation, or of what is set aside; of a time, in nanoseconds."""
     folder: str = ""
     name: str = ""
     onto: str = ""
@@ -71,6 +72,8 @@ class Disk:
     records: bool = False
     """Keep what was written, for ``after_power_cut``."""
     trap: Trap | None = None
+    more: tuple[Path, ...] = ()
+    """Other directories with files in them."""
     counts: Counter[str] = field(default_factory=Counter)
     trace: list[str] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
@@ -79,7 +82,9 @@ class Disk:
 
     def __post_init__(self) -> None:
         self._lock = threading.RLock()
-        self.begin = {folder: _contents(folder) for folder in (self.journals, self.target)}
+        self._targets = (self.target, *self.more)
+        folders = (self.journals, *self._targets)
+        self.begin = {folder: _contents(folder) for folder in folders if folder.is_dir()}
 
     def __enter__(self) -> Self:
         for name in WRAPPED:
@@ -100,11 +105,11 @@ class Disk:
     def _kind(self, path: Path) -> str:
         if path == self.source:
             return "source"
-        if path in (self.journals, self.target):
+        if path == self.journals or path in self._targets:
             return "journals" if path == self.journals else "directory"
         if path.parent == self.journals:
             return "journal"
-        if path.parent == self.target:
+        if path.parent in self._targets:
             return "temp" if path.name.endswith(".part") else "file"
         return ""
 
@@ -177,8 +182,20 @@ class Disk:
         return int(self._do("read", _place(file), call, None))
 
     def _fsync(self, file: int) -> None:
+        if self.records:
+            self._note_unseen(file)
         what = Call("fsync", os.fstat(file).st_ino, folder=str(_place(file)))
         self._do("fsync", _place(file), lambda: _REAL["fsync"](file), what)
+
+    def _note_unseen(self, file: int) -> None:
+        """Note the content of a file that was written past these functions, as ``io`` does."""
+        facts, place = os.fstat(file), _place(file)
+        if not stat.S_ISREG(facts.st_mode) or not self._kind(place):
+            return
+        with self._lock:
+            if not any(call.inode == facts.st_ino and call.event == "data" for call in self.calls):
+                content = place.read_bytes()
+                self.calls.append(Call("data", facts.st_ino, 0, content))
 
     def _ftruncate(self, file: int, size: int) -> None:
         what = Call("size", os.fstat(file).st_ino, size=size)
@@ -190,12 +207,20 @@ class Disk:
         self._do("reserve", _place(file), call, what)
 
     def _replace(self, old: Any, new: Any, **kwargs: Any) -> None:
-        path = Path(old)
+        path = _named(old)
         what = Call("name", folder=str(path.parent), name=path.name, onto=Path(new).name)
         self._do("replace", path, lambda: _REAL["replace"](old, new, **kwargs), what)
 
+    _rename = _replace
+
+    def _utime(self, path: Any, *args: Any, ns: tuple[int, int], **kwargs: Any) -> None:
+        place = _named(path)
+        call = lambda: _REAL["utime"](path, *args, ns=ns, **kwargs)  # noqa: E731
+        what = Call("time", place.stat().st_ino, size=ns[1]) if self.records else None
+        self._do("time", place, call, what)
+
     def _unlink(self, path: Any, **kwargs: Any) -> None:
-        place = Path(path)
+        place = _named(path)
         what = Call("name", folder=str(place.parent), name=place.name)
         self._do("unlink", place, lambda: _REAL["unlink"](path, **kwargs), what)
 
@@ -211,6 +236,7 @@ class Disk:
         kept = _survivors(calls, chance)
         data: dict[int, bytearray] = {}
         names: dict[Path, dict[str, int]] = {}
+        times = {call.inode: call.size for call in kept if call.event == "time"}
         for folder, (there, contents) in self.begin.items():
             names[folder] = dict(there)
             data.update({inode: bytearray(content) for inode, content in contents.items()})
@@ -218,13 +244,31 @@ class Disk:
             _apply(call, data, names)
         for folder, there in names.items():
             for path in folder.iterdir():
-                _REAL["unlink"](path)
+                if path.name not in there and not path.is_dir():
+                    _REAL["unlink"](path)
             for name, inode in there.items():
-                (folder / name).write_bytes(data.get(inode, b""))
+                _put_back(folder / name, inode, bytes(data.get(inode, b"")), times.get(inode))
+
+
+def _put_back(path: Path, inode: int, content: bytes, time_ns: int | None) -> None:
+    """Let a file be what it is after the cut; one that is so already stays the very same."""
+    if path.exists() and path.stat().st_ino == inode and path.read_bytes() == content:
+        return
+    if path.exists():
+        _REAL["unlink"](path)
+    path.write_bytes(content)
+    if time_ns is not None:
+        _REAL["utime"](path, ns=(time_ns, time_ns))
 
 
 def _place(file: int) -> Path:
     return Path(os.readlink(f"/proc/self/fd/{file}"))
+
+
+def _named(path: Any) -> Path:
+    """What a path that may lead through an open directory is called."""
+    given = Path(path)
+    return Path(os.path.realpath(given.parent), given.name)
 
 
 def _contents(folder: Path) -> tuple[dict[str, int], dict[int, bytes]]:

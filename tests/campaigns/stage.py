@@ -106,6 +106,10 @@ class Stage:
     def is_single(self) -> bool:
         return self.parts == 1 and self.operation != "copy"
 
+    @property
+    def limits(self) -> TransferConfig:
+        return LIMITS
+
     def settings(self) -> dict[str, Any]:
         """Of a client, whose requests go through the relay where it has something to do."""
         port = self.relay.port if self.relay.cuts else self.emulator.port
@@ -117,7 +121,7 @@ class Stage:
 
     def client(self, timeouts: Timeouts = PATIENT, policy: RetryPolicy = QUICK) -> CosS3Client:
         config = CosConfig(**self.settings(), Timeouts=timeouts)
-        return CosS3Client(config, retry=policy, transfers=LIMITS)
+        return CosS3Client(config, retry=policy, transfers=self.limits)
 
     def call(self) -> tuple[str, list[Any]]:
         """The method of a client, and what it is called with."""

@@ -22,6 +22,7 @@ from aiocos import CosConfig, CosS3Client
 from aiocos.cli import main
 from aiocos.cli.serving import exports
 from aiocos.emulator import CosEmulator
+from aiocos.session import Session
 
 _numbers = count(1)
 
@@ -137,6 +138,13 @@ def bucket(server: Server) -> str:
     name = f"test{next(_numbers)}-1250000000"
     server.run(server.emulator.create_bucket(name))
     return name
+
+
+@pytest.fixture
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Repeat at once what fails: of each wait the shortest that may be is drawn."""
+    defaults = Session.__init__.__kwdefaults__
+    monkeypatch.setitem(defaults, "uniform", lambda shortest, longest: shortest)
 
 
 @pytest.fixture

@@ -137,6 +137,7 @@ def test_directories_need_recursive(shell, bucket, tmp_path):
         assert_one_line(shell(*words), 2)
 
 
+@pytest.mark.usefixtures("no_waits")
 def test_dead_endpoint(shell, tmp_path):
     """Where nobody listens, the line says that no connection could be made."""
     (tmp_path / "a").touch()

@@ -217,6 +217,7 @@ def test_no_permission(shell, healthy, words, case):
     assert "AccessDenied" in outcome.err or "403" in outcome.err
 
 
+@pytest.mark.usefixtures("no_waits")
 @pytest.mark.parametrize("case", DIFFERENT, ids=str)
 def test_dead_endpoint(shell, words, case):
     """An endpoint where nobody listens is one line."""

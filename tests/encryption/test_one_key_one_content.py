@@ -13,10 +13,19 @@ import pytest
 
 import aiocos
 from aiocos import SourceChangedError
+from aiocos.crypto.ciphers import SegmentCodec
 from aiocos.emulator import FaultRule
 from tests.conftest import BUCKET
 from tests.encryption.conftest import MASTER
-from tests.encryption.format2 import ENVELOPE, SEGMENT, derived, sealed, segments, unwrapped
+from tests.encryption.format2 import (
+    ENVELOPE,
+    SEGMENT,
+    derived,
+    sealed,
+    segment,
+    segments,
+    unwrapped,
+)
 from tests.encryption.reading import stored
 from tests.encryption.writing import BODIES, assert_stored
 from tests.support.faulty import Cut, FaultyRelay
@@ -215,6 +224,19 @@ async def test_a_file_that_is_written_to_between_two_attempts(
         (failure,) = error.failures
         error = failure.error
     assert isinstance(error, SourceChangedError)
+
+
+def test_segments_far_behind_have_nonces_of_their_own():
+    """Row 48: above 4 GiB, and up to 50 TB, a segment is what the second writer writes there."""
+    data_key, content = bytes(range(32)), CONTENT[:100]
+    made = set()
+    for index in [0, 1, 2**8, 2**16 - 1, 2**16, 2**16 + 1, 2**24, 2**29, 2**32, 2**32 + 1, 2**40]:
+        for ends in (False, True):
+            codec = SegmentCodec(data_key)
+            coded = bytes(codec.encode(content, index * SEGMENT, is_last=ends))
+            assert coded == segment(data_key, index, content, ends=ends)
+            made.add(coded)
+    assert len(made) == 22
 
 
 def test_the_derivation_of_keys():

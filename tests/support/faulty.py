@@ -134,6 +134,8 @@ async def _answer(head: bytes, client: _Peer, server: _Peer, cut: Cut | None) ->
     elif cut is not None and isinstance(cut.action, bytes):
         await _end(cut, client)
     await client.send(told)
+    if b"\r\ntransfer-encoding: chunked" in told.lower():
+        await _pass_chunks(client, server)
     allowed = cut.offset if cut is not None else 1 << 62
     left = 0 if head.startswith(b"HEAD ") or told[9:12] in {b"204", b"304"} else _length(told)
     while left:
@@ -146,6 +148,22 @@ async def _answer(head: bytes, client: _Peer, server: _Peer, cut: Cut | None) ->
         await client.send(piece)
     if b"\r\nconnection: close" in told.lower():
         raise _Struck
+
+
+async def _pass_chunks(client: _Peer, server: _Peer) -> None:
+    """Pass on a body whose length nobody announced."""
+    size = 1
+    while size:
+        line = await server.reader.readuntil(b"\r\n")
+        await client.send(line)
+        size = int(line.partition(b";")[0], 16)
+        left = size + 2
+        while left:
+            piece = await server.reader.read(left)
+            if not piece:
+                raise asyncio.IncompleteReadError(b"", left)
+            left -= len(piece)
+            await client.send(piece)
 
 
 async def _end(cut: Cut, client: _Peer) -> None:

@@ -1,0 +1,1 @@
+"""How fast aiocos is beside what one would pick instead: see README.md here."""
