@@ -11,11 +11,13 @@ import os
 import select
 import time
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 from aiocos.body import FileSpan
 from aiocos.encoding.digest import crc64
 from aiocos.errors import TransportError
+from aiocos.offload import Tempo
 from aiocos.pace import Meter
 
 _TURN: Final = 16
@@ -92,9 +94,10 @@ def push(
 
     wait = _Wait(terms)
     read = span.reader() if span.reader else _reader(span)
+    tempo = span.work.tempo
     sent, crc, turns = 0, 0, 0
     while sent < span.size and not is_over():
-        piece = _read(span, sent, read)
+        piece = tempo.timed(partial(_read, span, sent, read))
         crc = crc64(piece, crc)
         sent += len(piece)
         span.passed(len(piece))
@@ -106,7 +109,7 @@ def push(
                     # What was read and has not left is not sent: the connection is of no more use.
                     return Pushed(sent - len(piece), crc)
         turns += 1
-        if turns % _TURN == 0:
+        if turns % _TURN == 0 or tempo.is_slow:
             yield 0
     return Pushed(sent, crc)
 
@@ -131,6 +134,11 @@ def _reader(span: FileSpan) -> Callable[[int, int], memoryview]:
 class Taker(Protocol):
     """Where received bytes go, in the thread that receives them."""
 
+    @property
+    def tempo(self) -> Tempo:
+        """How quick the file is that they go to; ``take_now`` notes it."""
+        ...
+
     def room(self) -> memoryview:
         """Return where to put the next bytes, some of it at least."""
         ...
@@ -141,15 +149,17 @@ class Taker(Protocol):
 
 
 def pull(
-    size: int, taker: Taker, terms: Terms, line: Line, stop: Stop
+    early: list[bytes], size: int, taker: Taker, terms: Terms, line: Line, stop: Stop
 ) -> Generator[int, bool, None]:
-    """Receive ``size`` bytes."""
+    """Use what was received early, and receive ``size`` bytes more."""
 
     def is_over() -> bool:
         return stop.is_set
 
     wait = _Wait(terms)
     left, turns = size, 0
+    for piece in early:
+        _use(piece, taker)
     while left and not stop.is_set:
         room = taker.room()
         try:
@@ -164,10 +174,19 @@ def pull(
         left -= count
         taker.take_now(room[:count])
         turns += 1
-        if turns % _TURN == 0:
+        if turns % _TURN == 0 or taker.tempo.is_slow:
             yield 0
     if left:
         raise TransportError("the client was closed, before the body's end")
+
+
+def _use(piece: bytes, taker: Taker) -> None:
+    rest = memoryview(piece)
+    while rest:
+        room = taker.room()[: len(rest)]
+        room[:] = rest[: len(room)]
+        taker.take_now(room)
+        rest = rest[len(room) :]
 
 
 class _Wait:

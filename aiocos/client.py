@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from aiocos.config import CosConfig
 from aiocos.errors import ClientStateError, ParameterError
+from aiocos.operations.appending import AppendOperations, Ends
 from aiocos.operations.presigning import PresigningOperations
 from aiocos.operations.selecting import SelectOperations
 from aiocos.operations.settings.methods import SettingsOperations
@@ -34,6 +35,7 @@ class CosS3Client(
     SettingsOperations,
     PresigningOperations,
     SelectOperations,
+    AppendOperations,
 ):
     """Talks to COS. One client for each event loop; safe for any number of tasks.
 
@@ -72,6 +74,7 @@ class CosS3Client(
             transfers = TransferManager(transfers)
         self.transfers = transfers
         self._running = set()
+        self._ends = Ends()
         self._config = config
         self._policy = retry or RetryPolicy()
         self._session = Session(config, self._policy, observer=telemetry)

@@ -13,27 +13,38 @@ import os
 import secrets
 import stat
 from pathlib import Path
+from typing import Final
+
+_AT_ONCE: Final = 8
+"""Writers of one target that have temporary files with a name that the next one knows."""
 
 
 def beside(target: Path) -> Path:
     """Return a name for a temporary file next to the target, within the length of a name."""
     stem = os.fsencode(target.name)[:200].decode("utf-8", "ignore")
-    return target.with_name(f".{stem}.{secrets.token_hex(4)}.part")
+    mark = secrets.token_hex(4)
+    return target.with_name(f".{stem}.{mark}.part")
 
 
-def fixed_beside(target: Path) -> Path:
+def fixed_beside(target: Path, purpose: bytes = b"") -> Path:
     """Return the name that the temporary file of every transfer to this target has."""
-    mark = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:8]
+    mark = hashlib.sha256(purpose + os.fsencode(target.name)).hexdigest()[:8]
     stem = os.fsencode(target.name)[:200].decode("utf-8", "ignore")
     return target.with_name(f".{stem}.{mark}.part")
 
 
 def check_target(target: Path) -> None:
     """Refuse a target without a directory, or where something stands that must not go."""
-    if not target.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(target.parent))
-    if target.exists() and not target.is_file():
-        raise FileExistsError(errno.EEXIST, "not a regular file, so not replaced", str(target))
+    try:
+        facts = os.stat(target)
+    except OSError:  # nothing, or a link that leads nowhere
+        if not os.path.isdir(target.parent):
+            raise FileNotFoundError(
+                errno.ENOENT, os.strerror(errno.ENOENT), str(target.parent)
+            ) from None
+    else:
+        if not stat.S_ISREG(facts.st_mode):
+            raise FileExistsError(errno.EEXIST, "not a regular file, so not replaced", str(target))
 
 
 def open_locked(path: Path, mode: int) -> int | None:
@@ -74,11 +85,28 @@ def is_at(facts: os.stat_result, path: Path) -> bool:
     return (there.st_ino, there.st_dev) == (facts.st_ino, facts.st_dev)
 
 
-def create(path: Path, target: Path) -> int:
-    """Open a new file, unless what stands at the target is not one that may be replaced."""
+def create(target: Path) -> tuple[int, Path]:
+    """Open an empty temporary file beside a target that may be replaced; return its path, too.
+
+    What a process that was killed had left of the same target is taken over. Of several at
+    once each has its own.
+
+    Raises:
+        OSError: it cannot be made, or what stands at the target must not be replaced.
+    """
     check_target(target)
+    for number in range(_AT_ONCE):
+        path = fixed_beside(target, b"stream/%d/" % number)
+        try:
+            file = open_locked(path, 0o666)
+        except OSError:
+            break  # somebody else's, or a file system without locks: not under this name
+        if file is not None:
+            os.ftruncate(file, 0)
+            return file, path
+    path = beside(target)
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    return os.open(path, flags, 0o666)
+    return os.open(path, flags, 0o666), path
 
 
 def publish(file: int, part: Path, target: Path) -> None:
@@ -92,7 +120,7 @@ def publish(file: int, part: Path, target: Path) -> None:
     if not is_at(os.fstat(file), part):
         # Its name was given to another file, which must not become the target.
         raise FileNotFoundError(errno.ENOENT, "was taken away while it was written", str(part))
-    part.replace(target)
+    os.replace(part, target)
     sync_directory(target.parent)
 
 
@@ -108,3 +136,9 @@ def sync_directory(path: Path) -> None:
 def discard(part: Path) -> None:
     """Remove a temporary file, if it is there."""
     part.unlink(missing_ok=True)
+
+
+def discard_own(file: int, part: Path) -> None:
+    """Remove the temporary file that is open here, unless its name is another one's by now."""
+    if is_at(os.fstat(file), part):
+        discard(part)

@@ -26,6 +26,8 @@ from aiocos.units import KIB
 
 _log: Final = logging.getLogger("aiocos")
 _RECORD: Final = 16 * KIB
+_STEP: Final = 64 * KIB
+"""Encrypted at once: what is larger leaves the processor's cache before it is sent."""
 _LAST_WORDS: Final = 4
 """Buffers of what a server may still say when it has hung up on a body."""
 _ATTRIBUTES: Final = (
@@ -170,31 +172,33 @@ class TlsLine(Line):
         self._incoming = incoming
         self._outgoing = outgoing
         self._unsent = memoryview(b"")
-        self._is_encrypted = False
+        self._left = 0
+        """Bytes that are encrypted, and not yet told as sent."""
         self._arrived = arrived
 
     def write(self, piece: memoryview) -> int:
-        """Encrypt a piece as a whole, and send some of it."""
+        """Encrypt some of a piece, and send it."""
         try:
-            if not self._is_encrypted:
-                self._encrypt(piece)
+            if not self._left:
+                some = piece[:_STEP]
+                self._encrypt(some)
+                self._left = len(some)
             moved = self._flush()
         except BlockingIOError:
             raise
         except OSError:
             self._hear_all()
             raise
-        if self._unsent or self._outgoing.pending:
-            # The last byte has left when the last of the records has.
-            return min(moved, len(piece) - 1)
-        self._is_encrypted = False
-        return len(piece)
+        is_off = not self._unsent and not self._outgoing.pending
+        # The last byte has left when the last of the records has.
+        told = self._left if is_off else min(moved, self._left - 1)
+        self._left -= told
+        return told
 
     def _encrypt(self, piece: memoryview) -> None:
         self.write_events = select.POLLOUT
         try:
             self._tls.write(piece)
-            self._is_encrypted = True
         except ssl.SSLWantReadError:
             # The peer wants to agree on keys anew first (TLS 1.2).
             self._flush()

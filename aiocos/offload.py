@@ -89,12 +89,12 @@ class FileWork:
         """
         self._executor = executor if finishes else for_callers(executor)
         self._threaded = threaded
-        self._tempo = Tempo()
+        self.tempo = Tempo()
         self._finishes = finishes
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call ``function`` where it does not hold up the loop."""
-        tempo, call = self._tempo, partial(function, *args, **kwargs)
+        tempo, call = self.tempo, partial(function, *args, **kwargs)
         if not (self._threaded or tempo.is_slow):
             return tempo.timed(call)
 

@@ -82,12 +82,12 @@ class Upload:
         transport = protocol.transport
         if transport is None or transport.get_write_buffer_size():
             return False
-        if not pumps.fits(transport, span.size):
+        if not pumps.fits(transport, span.size, span.work.tempo):
             return False
         pace.allow(None)
         work = partial(push, span, partial(_has_answer, protocol), Terms(*pace.terms))
         try:
-            self.sent_bytes, self.crc64 = await pumps.run(transport, work)
+            self.sent_bytes, self.crc64 = await pumps.run(transport, work, span.work.tempo)
         except SourceFailedError as failed:
             self.source_error = failed.error
             raise failed.error from None

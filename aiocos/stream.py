@@ -15,7 +15,7 @@ from typing import Literal, Self
 
 from aiocos import files
 from aiocos.errors import ClientStateError, IntegrityError
-from aiocos.offload import FileWork
+from aiocos.offload import FileWork, in_thread
 from aiocos.session import Session
 from aiocos.units import KIB
 
@@ -125,7 +125,7 @@ class StreamBody(ABC):
         """
         await self._to_file(Path(path))
 
-    async def _to_file(self, target: Path, check: Callable[[], None] | None = None) -> None:
+    async def _to_file(self, target: Path, check: Callable[[], None] = lambda: None) -> None:
         """Do that; ``check`` may still refuse, in the thread, just before the file is renamed."""
         self._session.check()
         if self._received or self.verified is not None:
@@ -133,10 +133,9 @@ class StreamBody(ABC):
                 f"{self._received} bytes of this body were read already, so a file would lack "
                 "them: ask for the object again"
             )
-        part = files.beside(target)
         work = FileWork(self._session.executor)
         try:
-            file = await work.run(files.create, part, target)
+            file, part = await work.run(files.create, target)
         except BaseException:
             self.close()
             raise
@@ -147,13 +146,10 @@ class StreamBody(ABC):
                 await self._start_over(error)
                 await work.run(os.ftruncate, file, 0)
                 await self._write_all(file, work)
-            threaded = FileWork(self._session.executor, threaded=True)
-            if check is not None:
-                await threaded.run(check)
-            await threaded.run(files.publish, file, part, target)
+            await in_thread(self._session.executor, _publish, check, file, part, target)
         except BaseException:
             self.close()
-            files.discard(part)
+            files.discard_own(file, part)
             raise
         finally:
             os.close(file)
@@ -166,3 +162,8 @@ class StreamBody(ABC):
                 written = await work.run(os.pwrite, file, view, offset)
                 offset += written
                 view = view[written:]
+
+
+def _publish(check: Callable[[], None], file: int, part: Path, target: Path) -> None:
+    check()
+    files.publish(file, part, target)

@@ -19,7 +19,7 @@ from aiohttp.client_proto import ResponseHandler
 
 from aiocos.bulk import Line, Stop
 from aiocos.errors import TransportError
-from aiocos.offload import finished
+from aiocos.offload import Tempo, finished
 from aiocos.pace import Meter, Watch
 from aiocos.pump import Pumps, Steps
 from aiocos.units import KIB, PIECE
@@ -175,14 +175,18 @@ async def receive(
 
 
 async def pumped(
-    connection: Any, content: Any, work: Callable[[Line, Stop], Steps[None]], pumps: Pumps
+    connection: Any,
+    content: Any,
+    work: Callable[[Line, Stop], Steps[None]],
+    pumps: Pumps,
+    tempo: Tempo,
 ) -> None:
     """Let a thread have the rest of a body from the socket itself."""
     owner, transport = connection.protocol, connection.transport
     # What comes behind the body is kept, so that the connection is not used again.
     owner._parser = None
     transport.pause_reading()
-    await pumps.run(transport, work)
+    await pumps.run(transport, work, tempo, receives=True)
     transport.resume_reading()
     hand_back(owner, content)
 

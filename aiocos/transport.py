@@ -14,6 +14,7 @@ not leave this module.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final
@@ -42,6 +43,8 @@ _MAX_HEADERS: Final = 500
 _MAX_INTERIM_ANSWERS: Final = 16
 _SMALL_READ: Final = 64 * KIB
 _LARGE_READ: Final = 256 * KIB
+_MOST_EARLY: Final = 8
+"""Pieces that are kept until a thread can have the body, and write them too."""
 _QUOTED: Final = 300
 _USED: Final = "aiocos_used"
 
@@ -80,6 +83,25 @@ class Transport:
                 if (content := getattr(protocol, "_payload", None)) is not None:
                     content.set_exception(aiohttp.ClientConnectionError("the client was closed"))
             await pool.close()
+
+    async def warm(self, origin: str, count: int) -> None:
+        """Open so many connections, unless some are there that nobody uses.
+
+        Nobody hears of a failure: who needs a connection tries again.
+        """
+        pool = self._pool
+        if not self._config.KeepAlive or any(pool._conns.values()):
+            return
+        template = self._templates.get(origin) or self._new_template(origin)
+
+        async def open_one() -> None:
+            with contextlib.suppress(*BROKEN):
+                async with asyncio.timeout(self._config.Timeouts.connect):
+                    (await pool.connect(template, [], self._timeout)).release()
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(count):
+                group.create_task(open_one())
 
     async def exchange(
         self,
@@ -280,6 +302,7 @@ class Exchange:
             TransportError: the connection broke, or nothing came in time.
         """
         left = size
+        early: list[bytes] = []
         connection, content = self._connection, self._content
         has_length = self.headers.get("Content-Length") == str(size)
         while piece := await self.read_some():
@@ -288,8 +311,10 @@ class Exchange:
                 raise IntegrityError(f"the body is longer than the {size} bytes announced")
             if gate is not None:
                 await gate(len(piece))
-            if pending := take(memoryview(piece)):
-                await finished(pending)
+            early.append(piece)
+            may_pump = taker is not None and gate is None and has_length and left > _SMALL_READ
+            if not may_pump or len(early) > _MOST_EARLY:
+                await _use(early, take)
             if gate is not None or not has_length or content.is_eof():
                 continue
             # Nothing may be left inside aiohttp when the connection is taken over.
@@ -302,10 +327,13 @@ class Exchange:
                 continue
             if not takeover.fits(protocol, connection.transport):
                 continue
-            if taker is not None and self.pumps.fits(connection.transport, left):
-                work = partial(pull, left, taker, Terms(self._idle_s, self._meter))
-                await takeover.pumped(connection, content, work, self.pumps)
+            if taker is not None and self.pumps.fits(connection.transport, left, taker.tempo):
+                work = partial(pull, early, left, taker, Terms(self._idle_s, self._meter))
+                await takeover.pumped(connection, content, work, self.pumps, taker.tempo)
                 return
+            await _use(early, take)
+            if content.total_bytes + left != size:
+                continue  # more has arrived meanwhile
             await takeover.receive(
                 connection, content, left, take, self.watch, self._idle_s, self._meter
             )
@@ -345,6 +373,14 @@ class Exchange:
             return
         self._connection.close()
         self._content.set_exception(aiohttp.ClientConnectionError("closed before its end"))
+
+
+async def _use(pieces: list[bytes], take: takeover.Take) -> None:
+    """Let ``take`` have pieces, in order, and forget them."""
+    for piece in pieces:
+        if pending := take(memoryview(piece)):
+            await finished(pending)
+    pieces.clear()
 
 
 def _translate(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
+import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +33,8 @@ QUICK = RetryPolicy(base=0.001, throttle_base=0.001)
 """The default policy, with waits that a test can afford."""
 STALL_S = 0.02
 """The longest that anything may hold up the event loop."""
+ROOM_BYTES = 4 * 1024**3
+"""Of memory that is free, and more than all servers of a run hold."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -55,6 +60,21 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 def _only_the_tests_are_measured() -> None:
     """The programs that tests start run at full speed, without coverage."""
     os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _servers_in_memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Local servers keep their files in memory, where there is room; ``tmp_path`` does not."""
+    tmp_path_factory.getbasetemp()  # which is settled by this
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or shutil.disk_usage(memory).free < ROOM_BYTES:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="aiocos-tests-", dir=memory) as place:
+        Path(place).chmod(0o711)  # as others may pass through the usual one
+        before, tempfile.tempdir = tempfile.tempdir, place
+        yield
+        tempfile.tempdir = before
 
 
 @pytest.fixture

@@ -68,6 +68,10 @@ def test_the_summary(tmp_path, processes):
     assert list(broken["failures"].values()) == [["RuntimeError: the server is gone"]]
     assert told["figures"] == {"killed": 800, "words": "as they are"}
     assert "left out" not in told["campaigns"]
+    model = told["campaigns"]["model sequences"]  # which did not run
+    assert (model["runs"], model["target"], model["reached"]) == (0, 2_000, False)
     assert (told["whole"], told["python"]) == (True, sys.version.partition(" ")[0])
     [row] = [line for line in ended.stdout.splitlines() if line.startswith("kill -9 of copy")]
     assert row.split()[4:9] == ["1000", "500", "yes", "2", "0"]
+    [row] = [line for line in ended.stdout.splitlines() if line.startswith("model ")]
+    assert row.split()[2:5] == ["0", "2000", "NO"]

@@ -121,6 +121,23 @@ async def test_a_journal_cut_at_any_length(mover, caplog, kind, account):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+async def test_lines_that_a_power_cut_took(mover, caplog, kind):
+    """Row 30: of a journal with a hole of zeros, what is before it is good."""
+    moving = mover(kind)
+    await interrupt(moving)
+    *before, lost, last = moving.journal.read_bytes().splitlines(keepends=True)
+    assert before
+    moving.journal.write_bytes(b"".join(before) + bytes(len(lost)) + last)
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "aiocos"):
+        await moving.run()
+    assert told(caplog) == []
+    assert await moving.arrived() == CONTENT
+    assert await moving.emulator.uploads(BUCKET) == []
+    assert list(moving.journals.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("cut", [1, 30])
 async def test_a_torn_last_line_is_ignored(mover, caplog, kind, cut):
     """Row 30: a journal whose last line was not written to its end is good for all before it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 
 import pytest
@@ -379,3 +380,79 @@ async def test_a_known_version_is_asked_for_again():
     assert (second.header(b"if-match"), second.header(b"if-none-match")) == (b'"e"', None)
     assert first.header(b"authorization") != second.header(b"authorization")
     assert b"versionid" in (second.header(b"authorization") or b"")
+
+
+# -- temporary files
+
+
+async def held_up(make_client, emulator, target):
+    """A download to a file that has begun, and waits for the rest; and its temporary file."""
+    client = make_client()
+    stalled = emulator.add_fault(FaultRule(operation="GetObject", stall=SIZE // 2, times=1))
+    writing = asyncio.create_task(to_file_of(client, target))
+    async with asyncio.timeout(30):
+        while not (stalled.fired and (found := list(target.parent.glob(".*.part")))):
+            await asyncio.sleep(0.005)
+    return writing, found
+
+
+async def to_file_of(client, target):
+    async with (await client.get_object(BUCKET, "key"))["Body"] as body:
+        await body.get_stream_to_file(target)
+
+
+async def test_what_a_kill_has_left_is_taken_over(make_client, client, emulator, tmp_path):
+    """The temporary file of a process that was killed does not outlive the next download."""
+    await emulator.put(BUCKET, "key", CONTENT)
+    target = tmp_path / "new" / "target"
+    target.parent.mkdir()
+    writing, [left] = await held_up(make_client, emulator, target)
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    assert list(target.parent.iterdir()) == []
+    left.write_bytes(bytes(2 * SIZE))  # as a kill would have left it
+
+    await to_file_of(client, target)
+
+    assert list(target.parent.iterdir()) == [target]
+    assert target.read_bytes() == CONTENT
+
+
+async def test_two_write_to_one_file_at_once(make_client, client, emulator, tmp_path):
+    """Each of two downloads to one file has a temporary file of its own, and is whole."""
+    await emulator.put(BUCKET, "key", CONTENT)
+    target = tmp_path / "new" / "target"
+    target.parent.mkdir()
+    slow, [part] = await held_up(make_client, emulator, target)
+    inode = part.stat().st_ino
+
+    await to_file_of(client, target)
+
+    assert target.read_bytes() == CONTENT
+    assert part.stat().st_ino == inode
+    slow.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await slow
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("kind", ["link", "second name", "directory"])
+async def test_what_is_not_ours_is_not_taken_over(make_client, client, emulator, tmp_path, kind):
+    """A link or another's file under the temporary file's name is left as it is."""
+    await emulator.put(BUCKET, "key", CONTENT)
+    folder, victim = tmp_path / "folder", tmp_path / "victim"
+    folder.mkdir()
+    victim.write_bytes(OLD)
+    writing, [name] = await held_up(make_client, emulator, folder / "file")
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    made = {"link": name.symlink_to, "second name": name.hardlink_to}
+    made.get(kind, lambda _: name.mkdir())(victim)
+
+    await to_file_of(client, folder / "file")
+
+    assert (folder / "file").read_bytes() == CONTENT
+    assert victim.read_bytes() == OLD
+    assert sorted(folder.iterdir()) == sorted([folder / "file", name])

@@ -14,7 +14,7 @@ from aiocos import (
     ParameterError,
     user_metadata,
 )
-from aiocos.operations import objects
+from aiocos.operations import appending, objects
 from aiocos.operations.spec import Header
 from tests.conftest import BUCKET
 from tests.support.capture import CaptureServer, Reply
@@ -103,7 +103,7 @@ HEADER_OPTIONS = sorted(
         for operation, row in {
             "put_object": objects.PUT_OBJECT,
             "get_object": objects.GET_OBJECT,
-            "append_object": objects.APPEND_OBJECT,
+            "append_object": appending.APPEND_OBJECT,
         }.items()
         for keyword, option in row.accepts.items()
         if isinstance(option.place, Header)

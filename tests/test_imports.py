@@ -64,6 +64,26 @@ def test_the_command_line_loads_no_network_library_to_talk(words):
     assert not modules & ((NETWORK - {"ssl"}) | RARE | (EXTRAS - {"rich", "cyclopts"}))
 
 
+DRAWING = {"rich.markdown", "markdown_it", "pygments", "rich.progress"}
+VERBS = {"aiocos.cli.reading", "aiocos.cli.moving", "aiocos.cli.serving", "aiocos.cli.syncing"}
+
+
+@pytest.mark.parametrize(
+    ("words", "needless", "most"),
+    [
+        (["--help"], VERBS | DRAWING, 330),
+        (["ls", "--help"], VERBS - {"aiocos.cli.reading"}, 460),
+        (["nonesuch"], VERBS | DRAWING | {"cyclopts", "rich"}, 190),
+    ],
+    ids=["help", "help of a verb", "no such verb"],
+)
+def test_a_command_line_loads_the_verb_that_it_names(words, needless, most):
+    """The first page of the help loads no verb, a verb's page that verb, a wrong word nothing."""
+    modules = loaded(f"from aiocos.cli import main; main({words!r})")
+    assert not modules & needless
+    assert len(modules) <= most, len(modules)
+
+
 def test_the_version_needs_nothing():
     """``aiocos --version`` says it without the libraries of the verbs."""
     modules = loaded("from aiocos.cli import main; main(['--version'])")

@@ -13,6 +13,7 @@ import aiocos.types
 from aiocos.emulator import CosEmulator
 from aiocos.emulator import operations as server_operations
 from aiocos.operations import (
+    appending,
     buckets,
     copying,
     deleting,
@@ -28,7 +29,7 @@ from tests.support import setting_samples
 
 METHODS = {
     "put_object": objects.PUT_OBJECT,
-    "append_object": objects.APPEND_OBJECT,
+    "append_object": appending.APPEND_OBJECT,
     "head_object": objects.HEAD_OBJECT,
     "get_object": objects.GET_OBJECT,
     "restore_object": objects.RESTORE_OBJECT,
@@ -142,7 +143,7 @@ TRANSFERS = {
 
 def operations_defined():
     """Every Operation that the modules of the table define."""
-    modules = (buckets, copying, deleting, listing, multipart, objects, selecting)
+    modules = (appending, buckets, copying, deleting, listing, multipart, objects, selecting)
     return {
         id(value): value
         for module in modules

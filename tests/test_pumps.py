@@ -11,7 +11,7 @@ import pytest
 from aiocos import TransportError
 from aiocos.body import FileSpan
 from aiocos.bulk import Line, SourceFailedError, Stop, Terms, pull, push
-from aiocos.offload import FileWork, Threads
+from aiocos.offload import FileWork, Tempo, Threads
 from aiocos.pace import Meter
 from tests.support.pumping import driven
 
@@ -97,6 +97,7 @@ class Taken:
 
     def __init__(self, taken):
         self._taken = taken
+        self.tempo = Tempo()
         self._room = memoryview(bytearray(1000))
 
     def room(self):
@@ -113,5 +114,5 @@ def test_a_body_that_ends_early_is_no_body(ends):
     theirs.close()
     taken = bytearray()
     with pytest.raises(TransportError, match="before the body's end"):
-        driven(pull(10_000, Taken(taken), TERMS, Line(ours.fileno()), Stop()), ours)
+        driven(pull([], 10_000, Taken(taken), TERMS, Line(ours.fileno()), Stop()), ours)
     assert fastcrc.crc64.xz(bytes(taken)) == fastcrc.crc64.xz(CONTENT[:5000])

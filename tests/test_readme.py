@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aiocos.cli.app import app
+from aiocos.cli.app import make_app
 
 ROOT = Path(__file__).parent.parent
 ENGLISH, CHINESE = ROOT / "README.md", ROOT / "README.zh-CN.md"
@@ -46,7 +46,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_every_verb_is_named(page: Path) -> None:
     """The README knows every verb of the command line, and the command line every verb shown."""
     text = page.read_text("utf-8")
-    known = {name for name in app if not name.startswith("-")}
+    known = {name for name in make_app() if not name.startswith("-")}
     for verb in known:
         assert re.search(rf"`{verb}[` ]", text), verb
     shown = re.findall(r"^aiocos ([a-z]+)", "\n".join(blocks(page, "sh")), re.M)

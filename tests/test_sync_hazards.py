@@ -232,7 +232,7 @@ def test_a_disk_that_is_full_loses_no_action(tmp_path):
         writer.end({"unchanged": 0, "source": 0, "destination": 0})
     plan = PlanFile.open(tmp_path / "plan")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    done = Done(plan)
+    done = Done(plan).open()
     size = done.path.stat().st_size
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (size + 12 * 6 + 3, before[1]))
@@ -242,7 +242,7 @@ def test_a_disk_that_is_full_loses_no_action(tmp_path):
     _record(done, range(7_000, 7_200))
     done.close(is_all_done=False)
 
-    after = Done(plan)
+    after = Done(plan).open()
     noted = [number for number in range(plan.count) if after.has(number)]
     after.close(is_all_done=True)
 

@@ -376,7 +376,7 @@ async def test_downloads_and_copies_that_were_not_written_down(client, plan, tmp
 
 async def test_two_cannot_carry_out_one_plan(client, plan):
     """Another process that has the plan in hand is not disturbed."""
-    done = Done(PlanFile.open(plan))
+    done = Done(PlanFile.open(plan)).open()
     try:
         with pytest.raises(JournalLockedError):
             await client.apply_sync_plan(plan)

@@ -11,6 +11,9 @@ from collections.abc import Sequence
 
 from aiocos import __version__
 
+LIBRARIES = frozenset({"cyclopts", "rich"})
+"""What the extra ``cli`` brings."""
+
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code."""
@@ -19,15 +22,16 @@ def main(words: Sequence[str] | None = None) -> int:
         return 0
     try:
         from aiocos.cli.app import main as run  # noqa: PLC0415 - its libraries are an extra
+
+        return run(words)
     except ModuleNotFoundError as missing:
-        if missing.name not in {"cyclopts", "rich"}:
+        if missing.name not in LIBRARIES:
             raise
         print("aiocos: the command line needs: pip install 'aiocos[cli]'", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("aiocos: interrupted", file=sys.stderr)
         return 130
-    return run(words)
 
 
 __all__ = ["main"]

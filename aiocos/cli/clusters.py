@@ -49,7 +49,9 @@ class ClusterSyncing(Syncing):
             cluster=self.cluster,
             config=await _for_workers(self.client.config, ship=self.ship_credentials),
             ship_credentials=self.ship_credentials,
-            transfers=TransferConfig(requests=speed.workers, bytes_per_s=speed.bytes_per_s),
+            transfers=TransferConfig(
+                requests=speed.workers, bytes_per_s=speed.bytes_per_s, hedge=bool(speed.hedge)
+            ),
             PartSize=speed.part_size,
             on_shard=did,
             **given,

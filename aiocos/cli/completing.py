@@ -20,11 +20,13 @@ async def completion(shell: Literal["bash", "zsh", "fish"], /, *, options: Showi
     shell
         Which shell.
     """
-    from aiocos.cli.app import app  # noqa: PLC0415 - it imports this module
+    from aiocos.cli.app import make_app  # noqa: PLC0415 - it imports this module
 
     # Where we know nothing better, bash completes names of files as it does elsewhere.
-    script = app.generate_completion(shell=shell).replace(
-        "\ncomplete -F ", "\ncomplete -o default -o bashdefault -F "
+    script = (
+        make_app()
+        .generate_completion(shell=shell)
+        .replace("\ncomplete -F ", "\ncomplete -o default -o bashdefault -F ")
     )
     await Output(options).record({"shell": shell, "script": script}, script.rstrip("\n"))
     return 0

@@ -30,13 +30,13 @@ READER_GONE: Final = 141
 EXIT_CODES: Final = """\
 Exit codes:
 
-- `0` done
-- `1` something failed
-- `2` the command line cannot be right, or there are no keys
-- `3` compared, and different
-- `130` interrupted by Ctrl-C
-- `141` the reader of stdout went away
-- `143` ended by SIGTERM
+    0  done
+    1  something failed
+    2  the command line cannot be right, or there are no keys
+    3  compared, and different
+  130  interrupted by Ctrl-C
+  141  the reader of stdout went away
+  143  ended by SIGTERM
 """
 """All of them, as --help has them."""
 

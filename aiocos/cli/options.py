@@ -67,6 +67,9 @@ class Speed:
     bandwidth: Annotated[str | None, Parameter(validator=_check_rate)] = None
     """Bytes a second of all transfers together, such as 500K or 10M."""
 
+    hedge: bool | None = None
+    """Whether a download asks a second time for a range whose answer is late; not, unless given."""
+
     def filled(self, profile: Profile) -> Speed:
         """Return it with what the profile says where nothing was given."""
         return replace(
@@ -74,6 +77,7 @@ class Speed:
             concurrency=self.concurrency or profile.concurrency or WORKERS,
             part_size=self.part_size or profile.part_size,
             bandwidth=self.bandwidth or (str(profile.bandwidth) if profile.bandwidth else None),
+            hedge=profile.hedge if self.hedge is None else self.hedge,
         )
 
     @property

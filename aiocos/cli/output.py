@@ -13,11 +13,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from aiocos.cli import failing, pipes, texts
-from aiocos.cli.settings import Changing, Showing, Tidying
-from aiocos.transfer.batch import closing
 
 if TYPE_CHECKING:
     from aiocos.cli.bars import Bars
+    from aiocos.cli.settings import Showing
     from aiocos.transfer.batch import Report
 
 Record = Mapping[str, Any]
@@ -29,6 +28,8 @@ class Output:
     """Where all verbs speak; made from the options of one command line."""
 
     def __init__(self, options: Showing) -> None:
+        from aiocos.cli.settings import Changing, Tidying  # noqa: PLC0415 - complaints need none
+
         self.is_json = options.json
         self.is_quiet = options.quiet
         self.is_dry = isinstance(options, Changing | Tidying) and options.dry_run
@@ -39,6 +40,8 @@ class Output:
         """Show records while they arrive, a line each; return how many there were."""
         shown = _encoded if self.is_json else line
         count, lines = 0, []
+        from aiocos.transfer.batch import closing  # noqa: PLC0415
+
         async with closing(found) as source:
             async for record in source:
                 count += 1
@@ -163,6 +166,8 @@ def _complain(line: str) -> None:
 
 async def pour(pieces: AsyncIterator[bytes]) -> None:
     """Write bytes to stdout as they come; a slow reader holds up nothing but this."""
+    from aiocos.transfer.batch import closing  # noqa: PLC0415
+
     async with closing(pieces) as source:
         async for piece in source:
             await pipes.write(piece)

@@ -78,6 +78,8 @@ class Profile:
     """Of transfers, in MiB."""
     bandwidth: int | None = None
     """Of all transfers together, in bytes per second."""
+    hedge: bool | None = None
+    """Whether downloads ask a second time where an answer is late."""
 
     @property
     def has_keys(self) -> bool:
@@ -200,6 +202,9 @@ def _checked(table: Mapping[str, Any], where: str) -> dict[str, Any]:
             least, most = _RANGES[key]
             if type(value) is not int or not least <= value <= most:
                 raise UsageError(f"{where}: {key} must be a whole number, {least} to {most}")
+        elif key == "hedge":
+            if not isinstance(value, bool):
+                raise UsageError(f"{where}: hedge must be true or false")
         elif not isinstance(value, str) or not value.strip() or not value.isprintable():
             raise UsageError(f"{where}: {key} must be a text in quotes that is not empty")
     ways = {_WAYS_TO_KEYS[key] for key in table if key in _WAYS_TO_KEYS}

@@ -113,7 +113,9 @@ def make_client(
         return CosS3Client(config)
     requests = max(speed.workers, TransferConfig().requests)
     config = config.replace(PoolMaxSize=requests + _OTHER_CALLS)
-    transfers = TransferConfig(requests=requests, bytes_per_s=speed.bytes_per_s)
+    transfers = TransferConfig(
+        requests=requests, bytes_per_s=speed.bytes_per_s, hedge=bool(speed.hedge)
+    )
     return CosS3Client(config, transfers=transfers)
 
 

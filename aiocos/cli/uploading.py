@@ -97,16 +97,16 @@ async def _steps(
 def _step(
     trip: Trip, work: trees.Work, path: str, place: CosPlace, size: int, *, follows_links: bool
 ) -> Step:
-    run = partial(_upload, trip, work, path, place.key, follows_links=follows_links)
+    run = partial(_upload, trip, work, path, place.key, size, follows_links=follows_links)
     return Step(trip.action("upload"), path, str(place), size, run)
 
 
 async def _upload(
-    trip: Trip, work: trees.Work, path: str, key: str, *, follows_links: bool
+    trip: Trip, work: trees.Work, path: str, key: str, size: int, *, follows_links: bool
 ) -> None:
     if trip.wishes.leaves_source:
-        await trees.upload_one(work, path, key, follows_links=follows_links)
+        await trees.upload_one(work, path, key, size, follows_links=follows_links)
         return
     before = await asyncio.to_thread(parting.state_of, path)
-    result = await trees.upload_one(work, path, key, follows_links=follows_links)
+    result = await trees.upload_one(work, path, key, size, follows_links=follows_links)
     await parting.leave_file(path, before, result)

@@ -186,6 +186,7 @@ class SyncManifest:
         self._mark: Path | None = None
         self._done = Done(plan)
         try:
+            self._done.open()
             self.job = SyncJob(plan.header, dict(options), part_size, **self._directory(plan))
         except BaseException:
             self._done.close(is_all_done=False)

@@ -265,10 +265,9 @@ class EventStream:
         """
         self._refuse_reuse(is_whole=True)
         target = Path(path)
-        part = files.beside(target)
         work = FileWork(self._session.executor)
         try:
-            file = await work.run(files.create, part, target)
+            file, part = await work.run(files.create, target)
         except BaseException:
             self.close()
             raise
@@ -278,7 +277,7 @@ class EventStream:
             await threaded.run(files.publish, file, part, target)
         except BaseException:
             self.close()
-            files.discard(part)
+            files.discard_own(file, part)
             raise
         finally:
             os.close(file)

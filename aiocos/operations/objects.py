@@ -1,8 +1,7 @@
-"""One object: put, append, head, get, restore."""
+"""One object: put, head, get, restore."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import mimetypes
 import os
@@ -16,7 +15,6 @@ from aiocos.encoding import xml
 from aiocos.encoding.headers import number
 from aiocos.encoding.urls import simplifies_to_nothing
 from aiocos.errors import (
-    AmbiguousResultError,
     CosException,
     DamagedUploadError,
     NotFoundError,
@@ -26,7 +24,6 @@ from aiocos.errors import (
 from aiocos.operations import reconcile
 from aiocos.operations.checks import byte_range, upload_body, whole_number
 from aiocos.operations.decode import (
-    appended_headers,
     check_stored,
     headers_only,
     nothing,
@@ -35,14 +32,12 @@ from aiocos.operations.decode import (
 )
 from aiocos.operations.deleting import DeleteOperations
 from aiocos.operations.options import (
-    AppendObjectOptions,
     GetObjectOptions,
     HeadObjectOptions,
     PutObjectOptions,
     RestoreObjectOptions,
 )
 from aiocos.operations.results import (
-    AppendObjectResult,
     GetObjectResult,
     ObjectHead,
     PutObjectResult,
@@ -63,17 +58,6 @@ PUT_OBJECT: Final[Operation[PutObjectResult]] = Operation(
     options=PutObjectOptions,
     decode=stored_headers,
     doubtful_codes=frozenset({"PreconditionFailed", "FileAlreadyExists", "ObjectAlreadyExists"}),
-)
-APPEND_OBJECT: Final[Operation[AppendObjectResult]] = Operation(
-    name="AppendObject",
-    named=("ContentLength",),
-    method="POST",
-    scope="object",
-    query={"append": ""},
-    options=AppendObjectOptions,
-    decode=appended_headers,
-    repeat=Repeat.RECONCILE,
-    doubtful_codes=frozenset({"AppendPositionErr", "PositionNotEqualToLength"}),
 )
 HEAD_OBJECT: Final[Operation[ObjectHead]] = Operation(
     name="HeadObject",
@@ -142,6 +126,11 @@ class ObjectOperations(DeleteOperations):
             AmbiguousResultError: the answer to a conditional put was lost, and whether it
                 took effect before another object took its place cannot be told.
 
+        After a lost answer a conditional put is known again by its content: who takes a lock
+        by ``IfNoneMatch='*'`` should write what nobody else does, such as an owner's id. Where
+        an object that had been stored was deleted before the loss was noticed, it is stored
+        again: its absence says as much as if it had never come.
+
         Options: ``aiocos.types.PutObjectOptions``.
 
         Source: COS SDK document, "Uploading an object using simple upload".
@@ -160,7 +149,7 @@ class ObjectOperations(DeleteOperations):
         """Store an object in one request."""
         headers = await self._md5_header(body) if EnableMD5 else None
         is_conditional = not _CONDITIONS.isdisjoint(options)
-        begun = asyncio.get_running_loop().time()
+        begun = reconcile.Begun()
         damaged: list[DamagedUploadError] = []
 
         async def check(reply: Reply, exchange: Exchange) -> None:
@@ -219,46 +208,6 @@ class ObjectOperations(DeleteOperations):
             options["ContentType"] = guessed
         return await self.put_object(
             Bucket, Path(LocalFilePath), Key, EnableMD5=EnableMD5, **options
-        )
-
-    async def append_object(
-        self,
-        Bucket: str,
-        Key: str,
-        Position: int,
-        Data: BodyLike,
-        *,
-        ContentLength: int | str | None = None,
-        **options: Unpack[AppendObjectOptions],
-    ) -> AppendObjectResult:
-        """Add ``Data`` to the end of an appendable object.
-
-        ``Position``, in bytes, must equal the present length: 0 makes the object, later
-        calls pass back ``x-cos-next-append-position``. When an answer is lost, the object
-        is looked at before anything is sent again.
-
-        Raises:
-            PreconditionError: ``Position`` is not the present length.
-            AmbiguousResultError: the answer was lost and the object is in neither state;
-                ``next_position`` is its length.
-
-        Options: ``aiocos.types.AppendObjectOptions``.
-
-        Source: COS SDK document, "Appending parts".
-        """
-        position = whole_number(Position, "Position", 0)
-        body = upload_body(Data, ContentLength)
-        if body.size is None:  # COS answers 411 to a chunked append
-            raise ParameterError("Data cannot tell its length: promise it by ContentLength")
-        return await self._invoke(
-            APPEND_OBJECT,
-            options,
-            Bucket=Bucket,
-            Key=Key,
-            query={"position": str(position)},
-            body=body,
-            check=partial(_check_appended, position),
-            reconcile=partial(reconcile.appended, self, Bucket, Key, position, body),
         )
 
     async def head_object(
@@ -393,19 +342,3 @@ class ObjectOperations(DeleteOperations):
             raise ParameterError("EnableMD5 needs a Body that can be read twice")
         digest = await body.md5((await self._ready()).executor)
         return {"Content-MD5": base64.b64encode(digest).decode()}
-
-
-async def _check_appended(position: int, reply: Reply, exchange: Exchange) -> None:
-    next_position = int(reply.headers["x-cos-next-append-position"])
-    expected = position + exchange.upload.sent_bytes
-    if next_position != expected:
-        raise AmbiguousResultError(
-            f"appended at {position}, the object should end at {expected}, COS says "
-            f"{next_position}: look at it before you go on",
-            next_position=next_position,
-        )
-    # Beyond position 0 the checksum is of more than what was sent.
-    if position == 0:
-        await check_stored(reply, exchange)
-    else:
-        reply.headers["verified"] = "size"

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, Protocol, Unpack
 
 from aiocos.body import Body
-from aiocos.encoding.digest import crc64, md5_of_etag
+from aiocos.encoding.digest import combine, crc64, md5_of_etag
 from aiocos.encoding.headers import number
 from aiocos.errors import (
     AccessDeniedError,
@@ -73,30 +74,51 @@ async def was_done(error: CosException) -> Settled[None] | None:
     return Settled(None) if isinstance(error, CosServiceError) and error.status < 500 else None
 
 
+class Begun:
+    """When a call began. A clock stands still while the machine sleeps, another one can be set."""
+
+    def __init__(self) -> None:
+        self._clocks = asyncio.get_running_loop().time, time.time
+        self._times = [clock() for clock in self._clocks]
+
+    def seconds_ago(self) -> float:
+        """Return how many seconds ago that may be."""
+        return max(clock() - then for clock, then in zip(self._clocks, self._times, strict=True))
+
+
 async def stored(
     client: Observer,
     Bucket: str,
     Key: str,
     body: Body,
     options: Mapping[str, Any],
-    begun: float,
+    begun: Begun,
     error: CosException,
 ) -> Settled[Any] | None:
     """Look whether the object that is there now is the one a conditional put sent.
 
-    ``begun`` is when, by the event loop's clock.
+    One that was there before it began is not, whatever its content is.
     """
     head = await _head(client, Bucket, Key, options)
-    if head is not None and await _is_body(client, head, body):
+    is_older = head is not None and _is_older(head, begun.seconds_ago())
+    may_be = head is not None and not is_older and not _is_met(head, options)
+    if head is not None and may_be and await _is_body(client, head, body):
         return Settled({**head, "verified": "crc64"})
-    since_s = asyncio.get_running_loop().time() - begun
-    if isinstance(error, PreconditionError) and not (head and _is_older(head, since_s)):
+    if isinstance(error, PreconditionError) and not is_older:
         # Ours may have been there meanwhile, and somebody else's come after it.
         raise AmbiguousResultError(
             f"an answer to a conditional put was lost, and then its condition was not met: whether "
             f"{Key!r} was stored before another object took its place cannot be told ({error})"
         ) from error
     return None
+
+
+def _is_met(head: Mapping[str, Any], options: Mapping[str, Any]) -> bool:
+    """Whether what is there still is what a put was to replace: the same content, maybe."""
+    wanted = options.get("IfMatch")
+    return wanted == "*" or (
+        wanted is not None and wanted.strip('"') == head.get("ETag", "").strip('"')
+    )
 
 
 def _is_older(head: Mapping[str, Any], seconds: float) -> bool:
@@ -109,31 +131,53 @@ def _is_older(head: Mapping[str, Any], seconds: float) -> bool:
 
 
 async def appended(
-    client: Observer, Bucket: str, Key: str, position: int, body: Body, error: CosException
+    client: Observer,
+    Bucket: str,
+    Key: str,
+    position: int,
+    before: int | None,
+    body: Body,
+    error: CosException,
 ) -> Settled[Any] | None:
-    """Look whether the object ends with the data of an append."""
+    """Look whether the object ends with the data of an append.
+
+    ``before`` is CRC-64 of what is before ``position``, where it is known.
+    """
     head = await _head(client, Bucket, Key, {})
     length = _length(head)
     if length == position:
         return None
     size = body.size if body.replayable else None
-    if length is not None and size is not None and length == position + size:
-        sent, there = await _crc64(client, body), 0
-        response = await client.get_object(
-            Bucket, Key, Range=f"bytes={position}-{length - 1}", KeySimplifyCheck=False
-        )
-        async with response["Body"] as stream:
-            async for piece in stream:
-                there = crc64(piece, there)
+    if head is not None and length is not None and size is not None and length == position + size:
+        sent = await _crc64(client, body)
+        whole = None if before is None else combine(before, sent, size)
+        if number(str(head.get("x-cos-hash-crc64ecma", ""))) != whole or whole is None:
+            there = await crc64_of_range(client, Bucket, Key, position, length - 1)
+        else:
+            there = sent
         if sent == there:
-            return Settled(
-                {**(head or {}), "x-cos-next-append-position": str(length), "verified": "crc64"}
-            )
+            told = {"x-cos-next-append-position": str(length), "verified": "crc64"}
+            return Settled({**head, **told})
     raise AmbiguousResultError(
         f"the answer to an append at {position} was lost, and the object now has {length} bytes "
         f"that are not the ones expected; next_position is {length} ({error})",
         next_position=length,
     ) from error
+
+
+async def crc64_of_range(
+    client: Observer, Bucket: str, Key: str, first: int, last: int, etag: str | None = None
+) -> int:
+    """Return CRC-64 of some bytes of an object, of the one with this ETag if there is one."""
+    options: GetObjectOptions = {"Range": f"bytes={first}-{last}"}
+    if etag:
+        options["IfMatch"] = etag
+    value = 0
+    response = await client.get_object(Bucket, Key, KeySimplifyCheck=False, **options)
+    async with response["Body"] as stream:
+        async for piece in stream:
+            value = crc64(piece, value)
+    return value
 
 
 async def discard_damaged(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from typing import Final
+from typing import Final, Self
 
 from aiocos import files
 from aiocos.errors import CosClientError, JournalLockedError
@@ -30,21 +30,27 @@ class Done:
         self.path = plan.path.with_name(f"{plan.path.name}.done")
         self._bits = bytearray(plan.count // 8 + 1)
         self._most = plan.count
-        self._plan = plan.check
+        self._plan = plan
         self._waiting = b""
         self._end = 0
+        self._file = -1
+
+    def open(self) -> Self:
+        """Take it for this process, and read it; ``close`` is called whatever comes of it.
+
+        Raises:
+            JournalLockedError: another process carries the plan out.
+            CosClientError: it cannot be opened.
+        """
         try:
             file = files.open_locked(self.path, 0o600)
         except OSError as error:
             raise CosClientError(f"cannot open {self.path}: {error.strerror}") from error
         if file is None:
-            raise JournalLockedError(f"{plan.path} is being carried out by another process")
+            raise JournalLockedError(f"{self._plan.path} is being carried out by another process")
         self._file = file
-        try:
-            self._load()
-        except BaseException:
-            os.close(file)
-            raise
+        self._load()
+        return self
 
     def has(self, number: int) -> bool:
         """Whether an action was carried out."""
@@ -69,6 +75,8 @@ class Done:
 
     def close(self, *, is_all_done: bool) -> None:
         """Let others have it; remove it when there is nothing left to go on with."""
+        if self._file < 0:
+            return
         try:
             self._flush()
             if is_all_done:
@@ -76,13 +84,16 @@ class Done:
                     self.path.unlink()
         finally:
             os.close(self._file)
+            self._file = -1
 
     def _mark(self, number: int) -> None:
         self._bits[number >> 3] |= 1 << (number & 7)
 
     def _load(self) -> None:
         """Read what an earlier process did; of another plan, or damaged, nothing is believed."""
-        header = json.dumps({_MARK: _VERSION, "plan": self._plan}, separators=(",", ":")).encode()
+        header = json.dumps(
+            {_MARK: _VERSION, "plan": self._plan.check}, separators=(",", ":")
+        ).encode()
         content_at = len(header) + 1
         if os.pread(self._file, content_at, 0) != header + b"\n":
             os.ftruncate(self._file, 0)

@@ -34,6 +34,7 @@ from aiocos.sync.options import PlanOptions, Wishes, refusal
 from aiocos.sync.places import CosFolder, folder_of, server_of
 from aiocos.sync.planfile import PlanFile, PlanHeader, PlanWriter
 from aiocos.sync.planning import Planner, kind_of
+from aiocos.sync.spent import remove_spent
 from aiocos.transfer import trees
 from aiocos.transfer.batch import closing
 from aiocos.transfer.directories import DirectoryOperations
@@ -120,7 +121,9 @@ class SyncOperations(DirectoryOperations):
                 # Nothing is written down: the next sync sees by itself what is done.
                 applier.on_done = action_callback
                 await applier.run(workers=MAXThread)
-                return applier.result()
+                result = applier.result()
+                await remove_spent(applier.mover.work, plan.header)
+                return result
         finally:
             await in_thread(executor, directory.cleanup)
 
@@ -208,10 +211,12 @@ class SyncOperations(DirectoryOperations):
         plan = await in_thread(executor, _opened, PlanFile)
         async with self._applier(plan, options, MAXThread, PartSize, progress_callback) as applier:
             applier.on_done = action_callback
-            done = applier.done = await in_thread(executor, Done, plan)
+            done = applier.done = Done(plan)
             try:
+                await in_thread(executor, done.open)
                 await applier.run(workers=MAXThread)
                 result = applier.result()
+                await remove_spent(applier.mover.work, plan.header)
             except BaseException:
                 await in_thread(executor, _close, done, False)
                 raise

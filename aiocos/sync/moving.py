@@ -6,7 +6,6 @@ error, and both sides are as they were. What an earlier attempt has done already
 
 from __future__ import annotations
 
-import mimetypes
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from aiocos.body import as_body
 from aiocos.encoding.digest import md5_of_etag
 from aiocos.errors import (
     NotFoundError,
@@ -41,6 +39,7 @@ from aiocos.sync.planfile import PlanHeader
 from aiocos.sync.walking import state_of
 from aiocos.transfer.destinations import Remote
 from aiocos.transfer.landing import directory_inside
+from aiocos.transfer.small import put_small
 from aiocos.transfer.trees import Work
 from aiocos.units import PIECE
 
@@ -120,15 +119,8 @@ class Mover:
         self, path: str, key: str, content: bytes, options: dict[str, Any]
     ) -> Mapping[str, Any]:
         """Upload a small file in one request."""
-        guessed, _ = mimetypes.guess_type(path)
-        if guessed is not None:
-            options.setdefault("ContentType", guessed)
-        client = self.work.client
         async with self.work.share.slot(len(content)):
-            stored = await client._put(self.work.bucket, as_body(content), key, options)
-        self.work.progress.advance(len(content))
-        self.work.report.count(len(content))
-        return stored
+            return await put_small(self.work, path, key, content, options)
 
     async def _put_large(
         self, path: str, key: str, source: LocalState, options: dict[str, Any]

@@ -12,12 +12,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from aiocos.errors import ObjectChangedError, ParameterError, SourceChangedError
+from aiocos.errors import (
+    ObjectChangedError,
+    ParameterError,
+    PreconditionError,
+    SourceChangedError,
+)
 from aiocos.sync.actions import LocalState, RemoteState, State
 from aiocos.sync.places import CosFolder, addressed
 from aiocos.sync.walking import state_of
 from aiocos.transfer.copy import ObjectCopy
 from aiocos.transfer.destinations import Remote
+from aiocos.transfer.multipart import MultipartJob
 from aiocos.transfer.source import SourceFile
 from aiocos.transfer.trees import ListedDownload, Work
 from aiocos.transfer.upload import FileUpload
@@ -27,7 +33,16 @@ _IN_ONE_COPY: Final = 5 * GIB
 OTHER_FILE: Final = "{} was changed after the plan was made: it was not uploaded, sync again"
 
 
-class PlannedUpload(FileUpload):
+class _Planned(MultipartJob[dict[str, Any]]):
+    """A transfer that does not replace what the plan did not see."""
+
+    async def give_up(self, error: BaseException) -> None:
+        # What came to be there stays, so no later attempt may complete this upload either.
+        self.is_given_up |= isinstance(error, PreconditionError)
+        await super().give_up(error)
+
+
+class PlannedUpload(_Planned, FileUpload):
     """The upload of a file that is still the one that the plan saw."""
 
     def __init__(
@@ -51,6 +66,10 @@ class PlannedUpload(FileUpload):
         if state_of(os.fstat(source.file)) != self._expected:
             raise SourceChangedError(OTHER_FILE.format(source.path))
         await super()._check_promises(source)
+
+
+class _PlannedCopy(_Planned, ObjectCopy):
+    """The copy of an object that is still the one that the plan saw."""
 
 
 class PlannedDownload(ListedDownload):
@@ -93,7 +112,7 @@ async def copy_pinned(
         async with work.share.slot(0):
             await client.copy_object(work.bucket, key, origin, **pinned)
         return
-    job = ObjectCopy(
+    job = _PlannedCopy(
         client,
         work.bucket,
         key,

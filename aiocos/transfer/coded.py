@@ -13,6 +13,7 @@ import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 from aiocos.encoding.digest import Bytes, crc64
@@ -171,7 +172,7 @@ class CodedSpan(Span):
     def take_now(self, piece: memoryview) -> None:
         """Take what was put into the room, in the thread that this is called in."""
         crc = self._crc64(piece)
-        self._hold(len(piece), self.left - len(piece))
+        self.tempo.timed(partial(self._hold, len(piece), self.left - len(piece)))
         self._advance(len(piece), crc)
 
     def _put(self, piece: memoryview) -> None:

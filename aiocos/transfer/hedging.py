@@ -145,7 +145,7 @@ class Race:
             return await self._outcome(tasks)
         finally:
             # Not in a TaskGroup, which would end the first because of the second's failure.
-            await _stopped(tasks)
+            await stopped(tasks)
 
     async def _is_late(self, first: asyncio.Task[None]) -> bool:
         """Wait for an answer as long as it usually takes, if a second request is possible."""
@@ -167,11 +167,11 @@ class Race:
         self._owner = self._owner or tasks[0]
         if self._owner is tasks[0]:
             self._hear(tasks[1:])
-            await _stopped(tasks[1:])
+            await stopped(tasks[1:])
             await asyncio.wait(tasks[:1])
             tasks[0].result()
             return True
-        await _stopped(tasks[:1])
+        await stopped(tasks[:1])
         await asyncio.wait(tasks[1:])
         try:
             tasks[1].result()
@@ -187,7 +187,7 @@ class Race:
                 self._hedges.refused(self._clock())
 
 
-async def _stopped(tasks: list[asyncio.Task[None]]) -> None:
+async def stopped(tasks: list[asyncio.Task[None]]) -> None:
     """Stop tasks and wait until they have ended, also while being cancelled."""
     cancelled: asyncio.CancelledError | None = None
     for task in tasks:

@@ -59,6 +59,14 @@ def place_of(directory: Path | None, identity: Facts) -> Path:
     return (directory or default_directory()) / f"{name}{SUFFIX}"
 
 
+def names_of(directory: Path | None) -> frozenset[str]:
+    """Return the names of the journals that earlier transfers left, or others write; blocks."""
+    try:
+        return frozenset(os.listdir(directory or default_directory()))
+    except OSError:
+        return frozenset()  # where we may not even look, there is none of ours
+
+
 def digest_of(options: Facts) -> str:
     """Return what tells two sets of options apart, and does not tell what they are."""
     text = json.dumps(options, sort_keys=True, default=str)
@@ -224,6 +232,8 @@ def read_lines(content: bytes) -> tuple[list[Facts], int]:
     whole_bytes = 0
     *complete, _torn = content.split(b"\n")
     for line in complete:
+        if b"\0" in line:
+            break  # a power cut left room without bytes here, and nothing behind is durable
         lines.append(_fact(line))
         whole_bytes += len(line) + 1
     if not lines:

@@ -26,6 +26,7 @@ from aiocos.transfer.journal import (
     place_of,
     read_lines,
 )
+from aiocos.transfer.sent import upload_id_of
 from aiocos.transfer.source import Identity
 
 ASIDE: Final = f"{SUFFIX}.corrupt"
@@ -59,6 +60,8 @@ class Remnant:
     done: int = 0
     """Bytes of it that need not be moved again."""
     parts: int = 0
+    upload_id: str = ""
+    """Of an upload or a copy, where it has one at COS."""
     state: State = "unknown"
     """Of an upload, whether its file is still the one that it began with. Of a download,
     ``gone`` where the bytes that came are. COS is not asked."""
@@ -85,7 +88,7 @@ def find(directory: Path | None = None) -> list[Remnant]:
     folder = directory or default_directory()
     try:
         names = sorted(os.listdir(folder))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     paths = [folder / name for name in names if name.endswith((SUFFIX, ASIDE))]
     found = [remnant for path in paths if (remnant := look_at(path)) is not None]
@@ -127,16 +130,29 @@ def remove(remnant: Remnant) -> Removed:
             return Removed(remnant)
         if now.modified != remnant.modified:
             return Removed(remnant, problem="a transfer has used it meanwhile")
-        gone: list[Path] = []
-        if (part := remnant.part_file) is not None and _is_there(part):
-            with _held(part) as is_ended:
-                if not is_ended:
-                    return Removed(remnant, problem=f"another transfer holds {part}")
-                files.discard(part)
-                gone.append(part)
-        files.discard(remnant.path)
-        files.sync_directory(remnant.path.parent)
-        return Removed(remnant, (*gone, remnant.path))
+        return remove_held(remnant)
+
+
+@contextmanager
+def held(remnant: Remnant) -> Iterator[bool]:
+    """Hold a journal while the block runs; False: a transfer has it, or has used it meanwhile."""
+    with _held(remnant.path) as is_free:
+        now = look_at(remnant.path) if is_free else None
+        yield now is not None and now.modified == remnant.modified
+
+
+def remove_held(remnant: Remnant) -> Removed:
+    """Remove a journal that the caller holds, as ``remove`` does."""
+    gone: list[Path] = []
+    if (part := remnant.part_file) is not None and _is_there(part):
+        with _held(part) as is_ended:
+            if not is_ended:
+                return Removed(remnant, problem=f"another transfer holds {part}")
+            files.discard(part)
+            gone.append(part)
+    files.discard(remnant.path)
+    files.sync_directory(remnant.path.parent)
+    return Removed(remnant, (*gone, remnant.path))
 
 
 def _read(path: Path, file: int, modified: float, *, in_use: bool) -> Remnant:
@@ -172,6 +188,7 @@ def _told(header: Facts, facts: Sequence[Facts]) -> dict[str, Any]:
         # What was encrypted is a little longer than what it was made of.
         "done": min(done, size),
         "parts": len(parts),
+        "upload_id": upload_id_of(facts) or "",
         "state": _state(operation, local, header),
     }
 

@@ -116,8 +116,8 @@ class PartFile:
             return
         self._is_ended = True
         try:
-            if not keep and files.is_at(os.fstat(self.file), self.path):
-                files.discard(self.path)
+            if not keep:
+                files.discard_own(self.file, self.path)
         finally:
             os.close(self.file)
 
@@ -178,6 +178,11 @@ class Span:
         self._advance(len(piece), crc)
         return None
 
+    @property
+    def tempo(self) -> Tempo:
+        """How quick the file is."""
+        return self._owner.tempo
+
     def room(self) -> memoryview:
         """Return where ``take_now`` may find the next bytes."""
         if self._room is None:
@@ -187,7 +192,7 @@ class Span:
     def take_now(self, piece: memoryview) -> None:
         """Write bytes, in the thread that this is called in."""
         crc = self._crc64(piece)
-        self._put(piece)
+        self.tempo.timed(partial(self._put, piece))
         self._advance(len(piece), crc)
 
     def _crc64(self, piece: memoryview) -> int:

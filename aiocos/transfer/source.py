@@ -72,7 +72,7 @@ class SourceFile:
         work = FileWork(executor)
         try:
             file, identity = await work.run(
-                _open, os.fspath(path), 0 if follows_links else os.O_NOFOLLOW
+                open_source, os.fspath(path), 0 if follows_links else os.O_NOFOLLOW
             )
         except (OSError, ValueError, TypeError) as error:
             reason = getattr(error, "strerror", None) or error
@@ -139,7 +139,12 @@ def _absolute(path: str | os.PathLike[str]) -> Path:
     return Path(path).absolute()
 
 
-def _open(path: str, flags: int) -> tuple[int, Identity]:
+def open_source(path: str, flags: int) -> tuple[int, Identity]:
+    """Open a regular file; blocks.
+
+    Raises:
+        OSError, ValueError: it cannot be opened, or is none.
+    """
     # Not to wait for a writer, if it is a FIFO.
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | flags)
     try:

@@ -44,6 +44,7 @@ from aiocos.transfer.progress import Progress, ProgressCallback
 from aiocos.transfer.scanning import Found, LeftOut, scan
 from aiocos.transfer.seen import Seen
 from aiocos.transfer.sink import Span
+from aiocos.transfer.small import SMALL_BYTES, SmallReader, upload_small
 from aiocos.transfer.upload import FileUpload, part_bytes
 from aiocos.transport import Exchange
 from aiocos.units import MIB, PIECE
@@ -66,13 +67,14 @@ class Work:
     report: Report
     progress: Progress
     share: BoundedShare
+    reader: SmallReader
     terms: Terms = NO_TERMS
     options: Mapping[str, Any] = field(default_factory=dict)
     part_size: int | None = None
     names: Callable[[str], str] = str
     """What a failure calls a key."""
     watched: Callable[[Job[Any]], AbstractContextManager[object]] = nullcontext
-    """Is entered while a file moves, for whoever shows it."""
+    """Is entered while a large file moves, for whoever shows it."""
 
     @classmethod
     def of(
@@ -87,7 +89,10 @@ class Work:
     ) -> Self:
         """Begin an operation on a bucket, with at most ``max_thread`` requests at a time."""
         share = BoundedShare(client.transfers, terms.Priority, max_thread)
-        return cls(client, bucket, Report(), Progress(callback), share, terms, **others)
+        directory = terms.JournalDir or client.transfers.config.journal_dir
+        reader = SmallReader(None if directory is None else Path(directory))
+        progress = Progress(callback)
+        return cls(client, bucket, Report(), progress, share, reader, terms, **others)
 
     def observed(self, name: str) -> AbstractContextManager[None]:
         """Return what surrounds the whole operation."""
@@ -136,6 +141,7 @@ async def uploads(
                     work,
                     entry.path,
                     prefix + entry.name,
+                    entry.size,
                     follows_links=follow_symlinks,
                 )
                 yield Chore(entry.path, upload)
@@ -155,8 +161,13 @@ async def size_of(work: Work, directory: str | os.PathLike[str], *, follow_symli
     return total
 
 
-async def upload_one(work: Work, path: str, key: str, *, follows_links: bool = True) -> Any:
-    """Upload one file, which a link may have replaced since it was found."""
+async def upload_one(
+    work: Work, path: str, key: str, size: int, *, follows_links: bool = True
+) -> Any:
+    """Upload one file, which a link or a larger file may have replaced since it was found."""
+    is_small = size <= SMALL_BYTES
+    if is_small and (stored := await upload_small(work, path, key, follows_links=follows_links)):
+        return stored
     job = FileUpload(
         work.client,
         work.bucket,

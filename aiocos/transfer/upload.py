@@ -6,10 +6,13 @@ part is read while it is sent and never held whole.
 
 from __future__ import annotations
 
+import asyncio
 import mimetypes
 import os
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
 
 from aiocos.encoding.urls import key_path
@@ -22,6 +25,7 @@ from aiocos.session import Session
 from aiocos.transfer.coded import CodedFile, Turns
 from aiocos.transfer.coding import Codec
 from aiocos.transfer.content import ContentUpload
+from aiocos.transfer.hedging import stopped
 from aiocos.transfer.job import Operator, Terms
 from aiocos.transfer.journal import Facts, Journal, digest_of
 from aiocos.transfer.plan import Part, Plan, upload_plan, whole
@@ -63,7 +67,7 @@ class FileUpload(ContentUpload[dict[str, Any]]):
             Bucket,
             Key,
             terms=terms,
-            options={**_content_type(LocalFilePath), **options},
+            options={**content_type(LocalFilePath), **options},
             MAXThread=MAXThread,
             progress_callback=progress_callback,
         )
@@ -137,13 +141,27 @@ class FileUpload(ContentUpload[dict[str, Any]]):
         }
         self._reset()
         try:
-            plan = await self.open_upload(journal, header, self._plan, self._part_size)
+            async with self._warmed(session):
+                plan = await self.open_upload(journal, header, self._plan, self._part_size)
             await self.drain(self.missing(plan), self._send)
             source.check()
             return await self.complete(session, plan.size)
         except BaseException as error:
             await self.give_up(error)
             raise
+
+    @asynccontextmanager
+    async def _warmed(self, session: Session) -> AsyncGenerator[None, None]:
+        """Connect for the parts while the upload begins: a trip or two less before they travel."""
+        parts = -(-self._source.size // self._part_size)
+        count = min(parts, self._crew.target, self.config.requests) - 1  # beginning brings one
+        origin = session.endpoints.bucket(self.bucket).origin
+        # Not in a TaskGroup, which would make a group of what goes wrong meanwhile.
+        warming = asyncio.ensure_future(session.transport().warm(origin, count))
+        try:
+            yield
+        finally:
+            await stopped([warming])
 
     def _plan(self, part_size: int) -> Plan:
         """Plan parts of this size; coded ones begin with a step."""
@@ -179,13 +197,18 @@ class FileUpload(ContentUpload[dict[str, Any]]):
         return crc
 
     def _identity(self, session: Session, source: SourceFile) -> Facts:
-        return {
-            "operation": self.operation,
-            "endpoint": session.endpoints.bucket(self.bucket).host,
-            "bucket": self.bucket,
-            "key": key_path(self.key),
-            "path": os.fsdecode(source.path),
-        }
+        return upload_identity(session, self.bucket, self.key, source.path)
+
+
+def upload_identity(session: Session, bucket: str, key: str, path: Path) -> Facts:
+    """Return what tells the upload of a file from all others, for the name of its journal."""
+    return {
+        "operation": FileUpload.operation,
+        "endpoint": session.endpoints.bucket(bucket).host,
+        "bucket": bucket,
+        "key": key_path(key),
+        "path": os.fsdecode(path),
+    }
 
 
 def part_bytes(PartSize: int | None, default_mib: int) -> int:
@@ -195,7 +218,8 @@ def part_bytes(PartSize: int | None, default_mib: int) -> int:
     return whole_number(PartSize, "PartSize", 1, MAX_PART_MIB) * MIB
 
 
-def _content_type(path: str | os.PathLike[str]) -> dict[str, str]:
+def content_type(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Return the option that says what a name promises, if it promises anything."""
     try:
         guessed, _ = mimetypes.guess_type(os.fspath(path))
     except TypeError:

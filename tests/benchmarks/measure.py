@@ -25,7 +25,7 @@ from tests.benchmarks.cells import Cell
 from tests.benchmarks.job import MIB, Job
 
 ROOT = Path(__file__).parents[2]
-SLOW = 3.0
+SLOW = 2.0
 """A peer so many times slower than aiocos in the first round runs in ``FEW`` rounds only."""
 FEW = 3
 TIMEOUT_S = 300

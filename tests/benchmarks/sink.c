@@ -5,8 +5,8 @@
  *
  * It prints its port on loopback, and serves until its stdin ends. It takes objects and parts, throws
  * their bytes away and keeps their CRC-64; it serves objects named "blob-SIZE" out of FILE, again and
- * again; it lists N keys under "list/". `--latency` comes before every answer, once more on a new
- * connection and once more again for TLS; `--rate` bounds each connection, either way. `--damage`
+ * again; it lists N keys under "list/". `--latency` comes before every answer, and passes once before
+ * a new connection is there, twice with TLS; `--rate` bounds each connection, either way. `--damage`
  * flips a bit in every body on its way in or out. TLS needs -DWITH_TLS -lssl -lcrypto.
  */
 #define _GNU_SOURCE
@@ -67,9 +67,9 @@ static enum outcome shake_hands(struct worker *worker, struct connection *c) {
 }
 
 static uint64_t latency_ns(struct connection *c) {
-    int trips = 1 + (c->is_fresh ? 1 + (option_pem != NULL) : 0);
-    c->is_fresh = false;
-    return (uint64_t)(option_latency_ms * 1e6) * (uint64_t)trips;
+    uint64_t owed = c->owed;
+    c->owed = 0;
+    return (uint64_t)(option_latency_ms * 1e6) + owed;
 }
 
 static enum outcome begin_reply(struct worker *worker, struct connection *c) {
@@ -126,6 +126,10 @@ static enum outcome read_head(struct worker *worker, struct connection *c) {
     size_t used = (size_t)(end + 4 - c->head);
     c->have -= used;
     memmove(c->head, c->head + used, c->have);
+    /* A connection that stood a while before its first request has made its trips meanwhile. */
+    uint64_t now = now_ns();
+    c->owed = c->connected > now ? c->connected - now : 0;
+    c->connected = 0;
     return begin_body(worker, c);
 }
 
@@ -218,7 +222,8 @@ static void accept_all(struct worker *worker) {
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
         c->fd = fd;
         c->timer_slot = -1;
-        c->is_fresh = true;
+        uint64_t trips = 1 + (option_pem != NULL);
+        c->connected = now_ns() + (uint64_t)(option_latency_ms * 1e6) * trips;
         c->state = READING_HEAD;
 #ifdef WITH_TLS
         if (tls) {

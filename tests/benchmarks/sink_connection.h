@@ -34,9 +34,9 @@ struct piece { const char *at; uint64_t offset, left; };
 struct connection {
     int fd, timer_slot;
     uint32_t events;
-    uint64_t due, allowed;
+    uint64_t due, allowed, connected, owed;
     enum state state;
-    bool is_fresh, is_busy;
+    bool is_busy;
 #ifdef WITH_TLS
     SSL *tls;
     EVP_MD_CTX *md5, *sha256;

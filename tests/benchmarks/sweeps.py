@@ -46,7 +46,7 @@ def sweeps(*, is_quick: bool) -> list[Sweep]:
 def _concurrency(case: str) -> Sweep:
     cell = Cell(f"concurrency-{case}", case, SMALL_PEERS, size=4096)
     points = tuple(
-        (n, replace(cell, concurrency=n, count=max(1500, min(5000, EACH * n)))) for n in AT_ONCE
+        (n, replace(cell, concurrency=n, count=max(1000, min(3000, EACH * n)))) for n in AT_ONCE
     )
     title = f"{case.upper()} of 4 KiB objects over http"
     return Sweep(cell.name, title, "requests at once", "a second", points)
@@ -60,9 +60,9 @@ def _sizes(case: str) -> Sweep:
 
 
 def _latency(case: str) -> Sweep:
-    cell = Cell(f"latency-{case}", case, PEERS, size=128 * MIB, concurrency=None, rate_mb=WAN_MB)
+    cell = Cell(f"latency-{case}", case, PEERS, size=96 * MIB, concurrency=None, rate_mb=WAN_MB)
     points = tuple((ms, replace(cell, latency_ms=ms)) for ms in LATENCIES)
-    title = f"{case.capitalize()} 128 MiB, 50 MB/s for a connection, own defaults"
+    title = f"{case.capitalize()} 96 MiB, 50 MB/s for a connection, own defaults"
     return Sweep(cell.name, title, "latency, ms", "MiB/s", points)
 
 

@@ -288,8 +288,9 @@ def _broken_looks(cell: Cell, ran: Ran) -> Any:
     name = _server_name(cell.row.name)
     looked = [asked for asked in ran.asked if asked != name]
     times = cell.expected["attempts"] if cell.expected["ends"] != "ok" else 1
-    if looked != cell.looks * times:
-        yield f"looked {looked}, not {cell.looks * times}"
+    expected = cell.looks * times
+    if looked != expected:
+        yield f"looked {looked}, not {expected}"
 
 
 def _broken_result(cell: Cell, ran: Ran, reference: Ran) -> Any:

@@ -33,12 +33,17 @@ BUCKET: Final = "examplebucket-1250000000"
 WORKERS: Final = 64
 LARGE_AT_ONCE: Final = 6
 SHARE: Final = 0.01
-ROUND_S: Final = 10.0
-WARM_UP: Final = 0.25
-"""Of the samples, so many are of a process that is still growing to its size."""
+ROUND_S: Final = 20.0
+WARM_UP_MIN: Final = 10.0
+"""For so long a process still grows to its size; of a short run, for half of it."""
 MIB: Final = 1 << 20
 POLICY: Final = RetryPolicy(base=0.01, throttle_base=0.02, budget=5000)
-PATIENT: Final = Timeouts(connect=5.0, response_header=2.0, idle=2.0, complete=5.0)
+PATIENT: Final = Timeouts(connect=15.0, response_header=15.0, idle=15.0, complete=15.0)
+"""So long that a busy machine is not taken for a silent server."""
+EXPLAINED: Final = frozenset({"NotFoundError", "IntegrityError"})
+"""Errors that one fault alone may cause: of a stream that was read in part, no byte is asked for
+again. The others would take five faults in a row.
+"""
 TRIES: Final = 8
 
 
@@ -137,6 +142,8 @@ class Worker:
                 return await work, None
         except aiocos.CosException as error:
             self.soak.errors[type(error).__name__] += 1
+            if type(error).__name__ not in EXPLAINED:
+                print(f"soak: {work!r:.80}: {error!r}, because of {error.__cause__!r}", flush=True)
             # A traceback would keep what it has seen until the next error.
             return None, error.with_traceback(None)
 
@@ -259,11 +266,14 @@ async def soak(server: EmulatorProcess, folder: Path, minutes: float) -> Soak:
     return run
 
 
+def settled(samples: list[Sample], minutes: float) -> list[Sample]:
+    """The samples of a process that has come to its size."""
+    return [one for one in samples if one.minute >= min(WARM_UP_MIN, minutes / 2)]
+
+
 def slope(samples: list[Sample]) -> float:
-    """MiB of memory in ten minutes: the median of the slopes between any two samples."""
-    pairs = [
-        (two.rss_mib - one.rss_mib) / (two.minute - one.minute)
-        for place, one in enumerate(samples)
-        for two in samples[place + 1 :]
-    ]
-    return round(statistics.median(pairs) * 10, 3) if pairs else 0.0
+    """MiB of memory in ten minutes, by least squares."""
+    if len(samples) < 2:
+        return 0.0
+    minutes, sizes = [one.minute for one in samples], [one.rss_mib for one in samples]
+    return round(statistics.linear_regression(minutes, sizes).slope * 10, 3)

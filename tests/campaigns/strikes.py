@@ -43,7 +43,7 @@ class Kind:
 
 
 _CHECKED: Final = {"a wrong byte in the answer", "a wrong byte in the request"}
-"""Told only by a checksum: of a range, or of what is appended further on, COS gives none."""
+"""Told only by a checksum: of a range COS gives none."""
 _BODIES: Final = frozenset({"GetObject"} | _LISTS)
 _GET: Final = frozenset({"GetObject"})
 _SENT: Final = frozenset({"PutObject", "UploadPart", "AppendObject"})

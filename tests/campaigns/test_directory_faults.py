@@ -18,13 +18,18 @@ from typing import Any, Final
 
 import pytest
 
+from aiocos import Timeouts
 from aiocos.emulator import FaultRule
 from tests.campaigns.cells import FAULTS, HALF, SEED, Fault
 from tests.campaigns.children import Zygote
 from tests.campaigns.disk import Disk, Trap
-from tests.campaigns.stage import HASTY, PATIENT, Ended
+from tests.campaigns.stage import PATIENT, Ended
 from tests.campaigns.trees import TreeStage, staged_tree
 from tests.support.faulty import Cut
+
+IMPATIENT: Final = Timeouts(connect=10, response_header=1.5, idle=1.5, complete=1.5)
+"""So soon a server is given up that stalls, in tests that have the machine to themselves: on a
+busy one an upload that is begun late is begun twice, and of a directory nobody names the first."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +120,8 @@ class _Run:
 
     async def here(self) -> None:
         stage, kind = self.stage, self.fault.kind
-        stage.is_hasty = self.fault.action == "stall"
-        async with stage.client(HASTY if stage.is_hasty else PATIENT) as client:
+        timeouts = IMPATIENT if self.fault.action == "stall" else PATIENT
+        async with stage.client(timeouts) as client:
             task = asyncio.create_task(stage.attempt(client))
             ends = kind in {"cancel", "timeout"}
             if ends and self.place.event:
@@ -184,7 +189,6 @@ async def run(place: Place, fault: Fault, workers: int, folder: Path, zygote: Zy
         one.check_that_it_happened()
         stage.emulator.heal()
         stage.relay.heal()
-        await stage.note_spent_journals()
         async with stage.client() as client:
             ended = await stage.attempt(client)
             await stage.check_nothing_runs(client)
@@ -206,7 +210,13 @@ def _meets(place: Place, fault: Fault) -> bool:
 
 
 CELLS: Final = [
-    pytest.param(place, fault, workers, id=f"{place.name}-{place.method}-{fault.name}-c{workers}")
+    pytest.param(
+        place,
+        fault,
+        workers,
+        id=f"{place.name}-{place.method}-{fault.name}-c{workers}",
+        marks=[pytest.mark.alone] if fault.action == "stall" else [],
+    )
     for place in PLACES
     for fault in FAULTS
     for workers in (1, 4)
@@ -214,10 +224,11 @@ CELLS: Final = [
 ]
 
 
-_BRIEF: Final = [cell for cell in CELLS if "F3!" not in str(cell.id)]
+_BRIEF: Final = [cell for cell in CELLS if not cell.marks]
 
 
 async def _check(place, fault, workers, folder, zygote, account):
+    asyncio.get_running_loop().set_debug(False)  # the server's loop, which would be slower
     broken = await run(place, fault, workers, folder, zygote)
     cell = f"{place.name}-{place.method}-{fault.name}"
     account.note("directory faults", cell, f"{cell}-c{workers}", broken)

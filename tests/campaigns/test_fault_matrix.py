@@ -5,6 +5,8 @@ Rows 6 to 33 of the transfer manager's faults, cell by cell: ``cells.py`` is the
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from tests.campaigns.cells import CELLS, SAMPLE, Cell
@@ -12,6 +14,7 @@ from tests.campaigns.running import run_cell
 
 
 async def _check(cell, folder, zygote, account):
+    asyncio.get_running_loop().set_debug(False)  # the server's loop, which would be slower
     broken = await run_cell(cell, folder, zygote)
     account.note("fault matrix", f"{cell.moment.name}-{cell.fault.name}", cell.name, broken)
 

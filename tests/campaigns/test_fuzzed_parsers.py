@@ -20,6 +20,7 @@ from tests.campaigns.answers import Stranger
 from tests.campaigns.fuzzing import Cost, Parser, one, run
 from tests.campaigns.own import OWN
 from tests.campaigns.texts import TEXTS, Place
+from tests.support.accounting import PARSERS
 
 INPUTS = int(os.environ.get("AIOCOS_CAMPAIGN_INPUTS", "10000"))
 SAMPLE = 150
@@ -49,13 +50,14 @@ async def _read(parser: Parser, count, account, campaign):
     ended, cost, broken = await run(parser, count)
     dearest = f"{cost.seconds:.3f} s, {cost.kib} KiB at most"
     account.figures[f"{campaign} {name}"] = f"{dict(sorted(ended.items()))}, {dearest}"
-    account.note(campaign, name, f"{name} x {count}", broken)
+    account.note(f"{campaign}: {name}", name, f"{name} x {count}", broken, runs=count)
     assert ended["taken"] > count / 100
     assert parser.all_taken or ended["refused"] > count / 100
 
 
 def test_they_are_thirteen():
     """Every parser of what comes from outside is there."""
+    assert tuple(NAMES) == PARSERS
     assert len(NAMES) == 13
 
 

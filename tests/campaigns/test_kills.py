@@ -103,7 +103,6 @@ async def check_file(stage: Any, zygote) -> None:
 async def check_tree(stage: Any, zygote) -> None:
     """The same of many files."""
     await stage.check_tree(is_done=False, was_killed=True)
-    await stage.note_spent_journals()
     stage.emulator.heal()
     ended = await again(stage, zygote)
     stage.require(ended.error is None, f"I1: the next attempt fails: {ended}")

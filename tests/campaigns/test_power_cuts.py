@@ -110,7 +110,6 @@ async def check_file(stage: Any) -> None:
 async def check_tree(stage: Any) -> None:
     """The same of a sync, or of a plan that is carried out."""
     await stage.check_tree(is_done=False, was_killed=True)
-    await stage.note_spent_journals()
     async with stage.client() as client:
         ended = await stage.attempt(client)
     if stage.method.startswith("plan") and isinstance(ended.error, TransferError):

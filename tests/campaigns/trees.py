@@ -45,8 +45,6 @@ class TreeStage(Stage):
     """``plan``: a plan that was saved before is carried out, in place of a sync."""
     unknown: set[str] = field(default_factory=set)
     """Uploads whose id nobody could learn."""
-    strays: set[str] = field(default_factory=set)
-    """Temporary files of small files, which a kill or a power cut left."""
 
     @property
     def directory(self) -> Path:
@@ -137,22 +135,16 @@ class TreeStage(Stage):
             wanted = {} if self.method == "delete_prefix" else FILES
             self.require(now == wanted, f"I1: not all is right: {sorted(now)}")
             left = set(await self.uploads()) - self.unknown
-            self.require(len(left) <= self.lost_ids(), "I3: an upload stays")
-            temps = [path for path in self.temps() if path.name not in self.strays]
-            self.require(not temps, f"I6: temporary files {temps}")
-            self.require(not self.useful_journals(), "I9: a journal after success")
+            self.require(not left, "I3: an upload stays")
+            self.require(not self.temps(), f"I6: temporary files {self.temps()}")
+            self.require(not journals, "I9: a journal after success")
             done = self.plan.with_name(f"{self.plan.name}.done")
             self.require(not done.exists(), "I9: what was done is still written down")
         elif not was_killed:
             stray = [path for path in self.temps() if not journals]
             self.require(not stray, f"I6: temporary files without a journal: {stray}")
             ids = await self.uploads()
-            known = len(journals) + self.lost_ids()
-            self.require(len(ids) <= known, f"I3: {len(ids)} uploads")
-        else:
-            # Files that come in one request have no journal: none knows of what a kill leaves.
-            large = Path(LARGE).name
-            self.strays = {path.name for path in self.temps() if large not in path.name}
+            self.require(len(ids) <= len(journals), f"I3: {len(ids)} uploads")
         if not is_done:
             # Begun, and the id had not come when the end came.
             self.read_journal()
@@ -160,25 +152,6 @@ class TreeStage(Stage):
             self.require(len(self.unknown) <= 1, f"I3: {len(self.unknown)} orphans")
         beside = await self.emulator.read(BUCKET, BESIDE)
         self.require(beside == OLD, "I4: an object beside the prefix was touched")
-
-    is_hasty = False
-    """Whether its client gives up so soon that a busy machine may seem to be a silent server."""
-
-    def lost_ids(self) -> int:
-        """Uploads that were begun once more, because the answer was late."""
-        return max(0, self.emulator.count("CreateMultipartUpload") - 1) if self.is_hasty else 0
-
-    spent = 0
-    """Journals that may stay: of a transfer that had ended, so that no later sync begins it."""
-
-    def useful_journals(self) -> bool:
-        return len(self.files(self.journals, ".jsonl")) > self.spent
-
-    async def note_spent_journals(self) -> None:
-        """A kill between a file's end and its journal's leaves that to nobody but ``gc``."""
-        now = await self.there()
-        if self.method in SYNCS and now.get(LARGE) == FILES[LARGE]:
-            self.spent = len(self.files(self.journals, ".jsonl"))
 
 
 def is_temp(path: Path) -> bool:

@@ -243,6 +243,7 @@ _AS_ORDINARY_USER = """
 import os, sys
 import aiocos.client, aiocos.identity  # an ordinary user may not read the library
 sys.modules["uvloop"] = None  # nor what that loads later
+import aiocos.cli.moving, aiocos.cli.running
 from aiocos.cli.app import main
 if os.geteuid() == 0:
     os.setuid(65534)

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from aiocos.emulator import FaultRule
 from tests.cli.test_copy import keys, plant, tree
 
 
@@ -182,3 +183,30 @@ def test_quiet_counts_nothing(shell, bucket, tmp_path):
 
     assert shell("cp", "-r", tmp_path, f"cos://{bucket}", "-q").err == ""
     assert shell("cp", "-r", tmp_path, "cos://nowhere-1250000000", "-q").err != ""
+
+
+@pytest.mark.parametrize(
+    ("profile", "options", "hedges"),
+    [
+        ("", [], False),
+        ("", ["--hedge"], True),
+        ("hedge = true\n", [], True),
+        ("hedge = true\n", ["--no-hedge"], False),
+    ],
+)
+def test_hedge(shell, server, bucket, tmp_path, monkeypatch, profile, options, hedges):
+    """--hedge, or a profile, has a range whose answer is late asked for once more."""
+    (tmp_path / "aiocos").mkdir()
+    (tmp_path / "aiocos" / "config.toml").write_text(f"[default]\n{profile}")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    server.put(bucket, large=bytes(32 * 1024 * 1024))
+    emulator = server.emulator
+    late = {"operation": "GetObject", "covers": 31 * 1024 * 1024}
+    emulator.add_fault(FaultRule(**late, delay_s=0.8, times=1))
+    before = emulator.count("GetObject")
+
+    cp = ("cp", f"cos://{bucket}/large", tmp_path / "back", "--part-size", 1, "--concurrency", 2)
+    assert shell(*cp, *options).code == 0
+
+    assert emulator.count("GetObject") - before == 32 + hedges
+    assert (tmp_path / "back").read_bytes() == bytes(32 * 1024 * 1024)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import aiocos.cli
-from aiocos.cli.app import app
+from aiocos.cli.app import make_app
 from aiocos.transfer.journal import default_directory
 from tests.cli.verbs import CASES
 
@@ -23,9 +23,9 @@ TALKING = [case for case in ENDING if case.sends]
 DIFFERENT = [case for case in TALKING if not case.is_kin]
 
 
-def verbs(of=app, before=""):
+def verbs(of=None, before=""):
     """The names of all verbs, those of sub-commands with the command before."""
-    for name, command in of.resolved_commands().items():
+    for name, command in (of or make_app()).resolved_commands().items():
         if not name.startswith("-"):
             below = list(verbs(command, f"{before}{name} "))
             yield from below or [f"{before}{name}"]

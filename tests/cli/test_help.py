@@ -37,6 +37,16 @@ def test_help_names_every_verb(bare_shell):
     assert [verb for verb in VERBS if f" {verb} " not in page] == []
 
 
+def test_the_first_page_says_what_each_verb_says_of_itself():
+    """A verb's line on the first page is the first line of its own page."""
+    from aiocos.cli.app import VERBS, make_app
+
+    verbs = make_app()
+    told = {name: (verbs[name].default_command.__doc__ or "").splitlines()[0] for name in VERBS}
+
+    assert {name: summary for name, (_, summary) in VERBS.items()} == told
+
+
 def test_version_is_the_packages(bare_shell):
     """``aiocos --version`` says which version it is."""
     import aiocos

@@ -27,6 +27,7 @@ endpoint = "http://127.0.0.1:9000"
 concurrency = 8
 part_size = 16
 bandwidth = 1000000
+hedge = true
 
 [profiles.home]
 region = "ap-beijing"
@@ -62,6 +63,7 @@ def test_a_profile_is_what_is_written_under_its_name(write):
         "work", "ap-shanghai", "http://127.0.0.1:9000",
     )  # fmt: skip
     assert (work.concurrency, work.part_size, work.bandwidth) == (8, 16, 1_000_000)
+    assert work.hedge is True
     home = profiles.find("home", environ)
     assert (home.region, home.endpoint, home.concurrency) == ("ap-beijing", None, None)
 
@@ -146,6 +148,7 @@ def test_without_a_secret_others_may_read(write):
         ("[default]\nconcurrency = 0", "concurrency must be a whole number, 1 to 256"),
         ("[default]\nconcurrency = true", "concurrency must be a whole number"),
         ('[default]\npart_size = "8"', "part_size must be a whole number"),
+        ("[default]\nhedge = 1", "hedge must be true or false"),
         ('[default]\nsecret_id = "a"', "secret_id and secret_key go together"),
         (f'[default]\ntoken = "{TOKEN}"', "secret_id and secret_key go together"),
         (f'[default]\n{KEYS}env_prefix = "X"', "env_prefix and secret_id both say"),

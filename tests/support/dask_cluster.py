@@ -44,7 +44,7 @@ class DaskCluster:
         words += ["--dashboard-address", "127.0.0.1:0"]
         started = self._start("scheduler", [*words, "--scheduler-file", str(self._file)])
         deadline = time.monotonic() + PATIENCE_S
-        while not self._file.exists():
+        while not (self._file.exists() and self._file.stat().st_size):
             assert time.monotonic() < deadline, self.logs
             time.sleep(0.02)
         return started
