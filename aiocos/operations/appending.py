@@ -8,8 +8,9 @@ before it.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from functools import partial
-from typing import Final, Unpack
+from typing import Final, Unpack, cast
 
 from aiocos.body import BodyLike
 from aiocos.encoding.digest import combine
@@ -51,14 +52,18 @@ class Ends:
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[str, str], tuple[int, int]] = OrderedDict()
 
-    def take(self, bucket: str, key: str, position: int) -> int | None:
-        """Return the CRC-64 of the bytes before a position, and forget it: they grow now."""
-        end, crc64 = self._known.pop((bucket, key), (None, None))
+    def before(self, bucket: str, key: str, position: int) -> int | None:
+        """Return the CRC-64 of the bytes before a position."""
+        end, crc64 = self._known.get((bucket, key), (None, None))
         return crc64 if end == position else None
 
-    def keep(self, bucket: str, key: str, end: int, crc64: int) -> None:
-        """Remember the CRC-64 of an object of so many bytes."""
-        self._known[bucket, key] = end, crc64
+    def keep(self, bucket: str, key: str, told: Mapping[str, str]) -> None:
+        """Remember what COS has told of an object after an append."""
+        crc64 = number(told.get("x-cos-hash-crc64ecma", ""))
+        if crc64 is None:
+            return
+        self._known[bucket, key] = int(told["x-cos-next-append-position"]), crc64
+        self._known.move_to_end((bucket, key))
         if len(self._known) > _MOST_ENDS:
             self._known.popitem(last=False)
 
@@ -108,29 +113,26 @@ class AppendOperations(ObjectOperations):
         body = upload_body(Data, ContentLength)
         if body.size is None:  # COS answers 411 to a chunked append
             raise ParameterError("Data cannot tell its length: promise it by ContentLength")
-        before = self._ends.take(Bucket, Key, position) if position else 0
+        before = self._ends.before(Bucket, Key, position) if position else 0
         try:
-            return await self._invoke(
+            result = await self._invoke(
                 APPEND_OBJECT,
                 options,
                 Bucket=Bucket,
                 Key=Key,
                 query={"position": str(position)},
                 body=body,
-                check=partial(self._check_appended, Bucket, Key, position, before),
+                check=partial(self._check_appended, position, before),
                 reconcile=partial(reconcile.appended, self, Bucket, Key, position, before, body),
             )
         except _DisagreementError as doubt:
+            self._ends.keep(Bucket, Key, doubt.reply.headers)
             return await self._read_back(Bucket, Key, position, doubt)
+        self._ends.keep(Bucket, Key, cast(Mapping[str, str], result))
+        return result
 
     async def _check_appended(
-        self,
-        bucket: str,
-        key: str,
-        position: int,
-        before: int | None,
-        reply: Reply,
-        exchange: Exchange,
+        self, position: int, before: int | None, reply: Reply, exchange: Exchange
     ) -> None:
         """Compare position and checksum with those of what was sent, and note how."""
         upload = exchange.upload
@@ -151,8 +153,6 @@ class AppendOperations(ObjectOperations):
             raise _DisagreementError(reply, upload.crc64, end)
         else:
             reply.headers["verified"] = "crc64"
-        if told is not None:
-            self._ends.keep(bucket, key, end, told)
 
     async def _read_back(
         self, Bucket: str, Key: str, position: int, doubt: _DisagreementError
