@@ -72,7 +72,7 @@ def test_corpus(which, key, fate, path):
 
 def assert_inside(parts, which):
     """By the path rules of either system, which are not ours, the parts stay inside."""
-    system, root = (posixpath, "/root/target") if which == "posix" else (ntpath, "C:\\root\\target")
+    system, root = (posixpath, "/srv/target") if which == "posix" else (ntpath, "C:\\srv\\target")
     path = system.join(root, *parts)
     assert parts
     assert system.normpath(path) == path == root + system.sep + system.sep.join(parts)

@@ -235,7 +235,7 @@ async def _check(place, fault, workers, folder, zygote, account):
 
 
 @pytest.mark.parametrize(
-    ("place", "fault", "workers"), random.Random(SEED).sample(_BRIEF, len(CELLS) // 40)
+    ("place", "fault", "workers"), random.Random(SEED).sample(_BRIEF, len(CELLS) // 20)
 )
 async def test_sample(place, fault, workers, folder, zygote, account):
     """A cell drawn with a fixed seed holds every promise after its fault and one resume."""
