@@ -19,7 +19,10 @@ from aiocos.encoding.digest import crc64
 from aiocos.errors import TransportError
 from aiocos.offload import Tempo
 from aiocos.pace import Meter
+from aiocos.units import KIB
 
+UNTOLD: Final = 64 * KIB
+"""The most that a line moves without telling: over TLS, bytes are known when all of a step are."""
 _TURN: Final = 16
 """Pieces until other bodies of the thread go first."""
 _LONGEST_LOOK_S: Final = 0.1
@@ -204,13 +207,17 @@ class _Wait:
 
     def until(self, events: int, is_over: Callable[[], bool]) -> Generator[int, bool, bool]:
         """Wait until bytes can move; False when there is no point any more."""
+        idle_s = 0.0
         while True:
             begun = time.monotonic()
             is_ready = yield events
-            self._waited_s += min(time.monotonic() - begun, _LONGEST_LOOK_S)
+            waited_s = min(time.monotonic() - begun, _LONGEST_LOOK_S)
+            self._waited_s += waited_s
             if is_ready:
+                self._meter.look(UNTOLD, self._waited_s)
                 return True
             if is_over():
                 return False
-            if self._idle_s is not None and self._waited_s >= self._idle_s:
+            idle_s += waited_s
+            if self._idle_s is not None and idle_s >= self._idle_s:
                 raise TransportError("no answer in time", timed_out=True)

@@ -33,7 +33,7 @@ def proxy_for(config: CosConfig, url: URL) -> tuple[URL | None, dict[str, str] |
 
 def tls_settings(config: CosConfig) -> ssl.SSLContext | bool:
     """Return the TLS settings: True is aiohttp's own, verified, context."""
-    if config.Scheme == "http" or (config.VerifySSL in {None, True} and config.SSLCert is None):
+    if config.VerifySSL in {None, True} and config.SSLCert is None:
         return True
     bundle = config.VerifySSL if isinstance(config.VerifySSL, str) else None
     try:

@@ -41,15 +41,23 @@ class Meter:
         """
         if self._rate is None:
             return
-        bytes_per_s, window_s = self._rate
+        _, window_s = self._rate
+        self.look(count, waited_s)
         self._bytes += count
         self._waited_s += waited_s
         if self._waited_s >= window_s:
-            if self._bytes < bytes_per_s * self._waited_s:
-                raise TransportError(
-                    f"slower than {bytes_per_s} bytes/s for {window_s:g} s", timed_out=True
-                )
             self._waited_s, self._bytes = 0.0, 0
+
+    def look(self, most: int, waited_s: float) -> None:
+        """Raise when even so many bytes more would be too few for the wait so far."""
+        if self._rate is None:
+            return
+        bytes_per_s, window_s = self._rate
+        waited_s += self._waited_s
+        if waited_s >= window_s and self._bytes + most < bytes_per_s * waited_s:
+            raise TransportError(
+                f"slower than {bytes_per_s} bytes/s for {window_s:g} s", timed_out=True
+            )
 
 
 class Watch:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, Final, Generic, TypeVar
 
-from aiocos import lent
+from aiocos import tls
 from aiocos.bulk import Line, Stop
 from aiocos.errors import TransportError
 from aiocos.offload import Tempo, let_go
@@ -59,7 +59,9 @@ class Pumps:
             return False
         if tempo.is_slow and self._alone.is_full:
             return False
-        return transport.get_extra_info("sslcontext") is None or lent.fits(transport)
+        if isinstance(transport, tls.Transport):
+            return transport.fits
+        return transport.get_extra_info("sslcontext") is None
 
     async def run(
         self,
@@ -83,13 +85,13 @@ class Pumps:
             self._look(asyncio.get_running_loop())
         pump = min(self._pumps, key=lambda pump: pump.load)
         try:
-            if transport.get_extra_info("sslcontext") is None:
+            if not isinstance(transport, tls.Transport):
                 return await self._moved(pump, _Job(work(Line(sock), stop), sock, tempo), stop)
             if receives:
                 # Decryption takes the interpreter's lock for each record: two threads that
                 # do it wait for one another, and are slower than one.
                 pump = self._pumps[0]
-            with lent.lease(transport, sock) as line:
+            with transport.lease() as line:
                 return await self._moved(pump, _Job(work(line, stop), sock, tempo), stop)
         finally:
             self._stops.discard(stop)

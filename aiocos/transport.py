@@ -1,4 +1,4 @@
-"""One attempt on the wire: with ``outgoing`` and ``takeover`` the only user of aiohttp's client.
+"""One attempt on the wire: with ``outgoing``, ``takeover`` and ``tls`` all that uses aiohttp.
 
 In: a method, an address, signed headers and a Body. Out: an Exchange, whose head has
 arrived and whose body is read in pieces, or a TransportError that knows whether anything
@@ -24,7 +24,7 @@ from aiohttp.client_reqrep import ClientRequest
 from aiohttp.http import HttpProcessingError
 from yarl import URL
 
-from aiocos import lent, takeover
+from aiocos import takeover
 from aiocos.bulk import Taker, Terms, pull
 from aiocos.config import CosConfig, Timeouts
 from aiocos.encoding.headers import canonical_headers, number
@@ -35,6 +35,7 @@ from aiocos.outgoing import BROKEN, Upload, write
 from aiocos.pace import Meter, Pace, Wait, Watch
 from aiocos.pump import Pumps
 from aiocos.request import Reply
+from aiocos.tls import Connector
 from aiocos.units import KIB
 
 FEWEST_CONNECTIONS: Final = 64
@@ -64,7 +65,7 @@ class Transport:
         self.pumps = Pumps()
 
     def _new_pool(self, *, single: bool) -> aiohttp.TCPConnector:
-        return aiohttp.TCPConnector(
+        return Connector(
             limit=max(self._config.PoolMaxSize, FEWEST_CONNECTIONS),
             ssl=tls_settings(self._config),
             force_close=single or not self._config.KeepAlive,
@@ -207,8 +208,6 @@ def _read_in_steps(transport: Any, size: int) -> None:
     """
     if hasattr(transport, "max_size"):
         transport.max_size = size
-    else:
-        lent.read_in_steps(transport, size)
 
 
 def _head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
@@ -258,11 +257,7 @@ class Exchange:
             connection.release()
         else:
             # The connection goes back as soon as the last byte is here, read or not.
-            content.on_eof(self._give_back)
-
-    def _give_back(self) -> None:
-        lent.let_go(self._connection.transport)
-        self._connection.release()
+            content.on_eof(connection.release)
 
     async def read_some(self) -> bytes:
         """Return the next bytes as they arrive, ``b""`` at the end.
@@ -319,11 +314,9 @@ class Exchange:
                 continue
             # Nothing may be left inside aiohttp when the connection is taken over.
             protocol = connection.protocol
-            if content.total_bytes + left != size:
-                lent.hold(connection.transport)
+            if content.total_bytes + left != size or left <= _SMALL_READ:
                 continue
-            lent.let_go(connection.transport)
-            if left <= _SMALL_READ or protocol._reading_paused:
+            if protocol._reading_paused:
                 continue
             if not takeover.fits(protocol, connection.transport):
                 continue

@@ -26,9 +26,9 @@ from aiocos import (
 )
 from aiocos.body import FileSpan
 from aiocos.bulk import Stop, Terms, push
-from aiocos.lent import TlsLine
 from aiocos.offload import FileWork, Threads
 from aiocos.pace import Meter
+from aiocos.tls import TlsLine, Transport
 from aiocos.units import KIB, MIB
 from tests.conftest import BUCKET, QUICK
 from tests.support.pumping import driven
@@ -136,24 +136,14 @@ async def round_trip(config, folder, retry=QUICK, **options):
 
 
 def lines(certificates, ours, theirs):
-    """Agree on keys over two ends of a connection; return our line and the peer's TLS."""
+    """Agree on keys over two ends of a connection; return our TLS and the peer's."""
     context = ssl.create_default_context(cafile=certificates.authority)
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
     serving = certificates.serving()
     with ThreadPoolExecutor(1) as thread:
         peer = thread.submit(serving.wrap_socket, theirs, server_side=True)
-        while True:
-            try:
-                tls.do_handshake()
-                break
-            except ssl.SSLWantReadError:
-                ours.sendall(outgoing.read())
-                incoming.write(ours.recv(16 * KIB))
-        ours.sendall(outgoing.read())
-        ours.setblocking(False)
-        arrived = memoryview(bytearray(16 * KIB))
-        return TlsLine(ours.fileno(), tls, incoming, outgoing, arrived), peer.result()
+        tls = context.wrap_socket(ours, server_hostname="localhost")
+        tls.setblocking(False)
+        return tls, peer.result()
 
 
 def test_a_slow_peer_gets_every_byte(certificates, tmp_path):
@@ -165,16 +155,106 @@ def test_a_slow_peer_gets_every_byte(certificates, tmp_path):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * KIB)
     threads = Threads()
     with source.open("rb") as file, ours, ThreadPoolExecutor(1) as thread:
-        line, peer = lines(certificates, ours, theirs)
+        tls, peer = lines(certificates, ours, theirs)
         span = FileSpan(
             file.fileno(), FileWork(threads), 0, len(CONTENT), lambda _: None, lambda _: None
         )
         received = thread.submit(everything, peer, len(CONTENT))
-        sent = driven(push(span, lambda: False, Terms(2, Meter(None)), line, Stop()), ours)
+        steps = push(span, lambda: False, Terms(2, Meter(None)), TlsLine(tls), Stop())
+        sent = driven(steps, tls)
+        tls.close()
         assert sent == (len(CONTENT), fastcrc.crc64.xz(CONTENT))
         assert received.result() == CONTENT
         peer.close()
     threads.end()
+
+
+async def test_a_connection_that_a_thread_has_is_not_closed_under_it(certificates):
+    """Dropped while a thread has it, it ends for the peer, and is closed when it is back."""
+    ours, theirs = socket.socketpair()
+    tls, peer = await asyncio.to_thread(lines, certificates, ours, theirs)
+    lost = asyncio.Event()
+
+    class Owner(asyncio.Protocol):
+        def connection_lost(self, exc):
+            lost.set()
+
+    connection = Transport(asyncio.get_running_loop(), tls)
+    connection.begin(Owner())
+    with connection.lease() as line:
+        connection.abort()
+        await lost.wait()
+        with pytest.raises(OSError):  # noqa: PT011 - whatever OpenSSL calls a closed connection
+            line.write(memoryview(b"secret"))
+        assert tls.fileno() != -1
+    assert tls.fileno() == -1
+    assert await asyncio.to_thread(peer.recv, 10) == b""
+    peer.close()
+
+
+async def test_a_peer_that_reads_nothing_holds_up_the_writer(certificates):
+    """What the socket does not take waits, its owner is told to pause, and it comes whole."""
+    ours, theirs = socket.socketpair()
+    for end in (ours, theirs):
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * KIB)
+    tls, peer = await asyncio.to_thread(lines, certificates, ours, theirs)
+    signals = []
+
+    class Owner(asyncio.Protocol):
+        def pause_writing(self):
+            signals.append("pause")
+
+        def resume_writing(self):
+            signals.append("resume")
+
+    connection = Transport(asyncio.get_running_loop(), tls)
+    connection.begin(Owner())
+    pieces = [CONTENT[start : start + 100_000] for start in range(0, len(CONTENT), 100_000)]
+    for piece in pieces:
+        connection.write(piece)
+    assert signals == ["pause"]
+    assert not connection.fits
+    received = await asyncio.to_thread(everything, peer, len(CONTENT))
+    assert received == CONTENT
+    assert signals == ["pause", "resume"]
+    assert connection.fits
+    connection.close()
+    peer.close()
+
+
+@pytest.mark.parametrize("size", [1, 1_000, 16 * KIB, 20_000, 1_000_003])
+async def test_whatever_buffer_a_reader_has(certificates, size):
+    """Bytes come whole and in order into buffers of any size, and across a pause."""
+    ours, theirs = socket.socketpair()
+    tls, peer = await asyncio.to_thread(lines, certificates, ours, theirs)
+    content = CONTENT[:3_000] if size == 1 else CONTENT
+    received, ended = bytearray(), asyncio.Event()
+
+    class Owner(asyncio.BufferedProtocol):
+        def get_buffer(self, sizehint):
+            self.room = memoryview(bytearray(size))
+            return self.room
+
+        def buffer_updated(self, nbytes):
+            received.extend(self.room[:nbytes])
+            if len(received) > len(content) // 2 and not self.is_paused:
+                self.is_paused = True
+                connection.pause_reading()
+                asyncio.get_running_loop().call_later(0.05, connection.resume_reading)
+
+        def connection_lost(self, exc):
+            ended.set()
+
+    owner = Owner()
+    owner.is_paused = False
+    connection = Transport(asyncio.get_running_loop(), tls)
+    connection.begin(owner)
+    sending = asyncio.create_task(asyncio.to_thread(peer.sendall, content))
+    await sending
+    peer.close()
+    async with asyncio.timeout(10):
+        await ended.wait()
+    assert received == content
 
 
 def everything(peer, size):
@@ -194,8 +274,8 @@ async def test_a_file_travels_over_tls_and_back(make_line, tmp_path, version):
     assert is_pumped
 
 
-async def test_another_event_loop_moves_it_by_itself(make_line, tmp_path):
-    """On uvloop, whose TLS cannot be lent, the same works without a thread."""
+async def test_another_event_loop_does_the_same(make_line, tmp_path):
+    """On uvloop, a thread moves bodies over TLS as well."""
     uvloop = pytest.importorskip("uvloop")
 
     def run(config):
@@ -205,7 +285,7 @@ async def test_another_event_loop_moves_it_by_itself(make_line, tmp_path):
     async with make_line() as config:
         content, is_pumped = await asyncio.to_thread(run, config)
     assert content == CONTENT
-    assert not is_pumped
+    assert is_pumped
 
 
 @pytest.mark.parametrize("way", [0, 1], ids=["up", "down"])

@@ -78,6 +78,26 @@ async def test_https_goes_through_a_tunnel(emulator, certificates, login):
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_proxy_that_is_reached_over_tls(emulator, certificates, scheme):
+    """Requests go to such a proxy under its TLS, and https ones under their own inside it."""
+    async with (
+        Relay(emulator.port, certificates.serving()) as front,
+        Proxy(front.port if scheme == "https" else emulator.port) as proxy,
+        Relay(proxy.port, certificates.serving()) as way_in,
+    ):
+        config = by_name(
+            emulator,
+            Scheme=scheme,
+            VerifySSL=str(certificates.authority),
+            Proxies={scheme: f"https://localhost:{way_in.port}"},
+        )
+        async with CosS3Client(config, retry=ONCE) as client:
+            await round_trip(client)
+    assert proxy.asked
+    assert {record.status for record in emulator.requests} == {200}
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_a_proxy_that_refuses_is_a_typed_error(emulator, scheme):
     """A wrong proxy password ends in an error of ours that does not show it."""
     async with Proxy(emulator.port, LOGIN) as proxy:

@@ -15,7 +15,7 @@ from tests.support.parts import MIB, content, small_parts
 
 PARTS = 24
 DATA = content(PARTS * MIB)
-LATE_S = 1.0
+LATE_S = 4.0
 AFTER = {"operation": "GetObject", "covers": (PARTS - 1) * MIB}
 """The last range: twenty answers have been seen by then."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 
 import fastcrc
 import pytest
@@ -79,6 +80,43 @@ def test_a_silent_peer_is_given_up(ends, span):
     body, _ = span
     with pytest.raises(TransportError, match="in time"):
         driven(push(body, lambda: False, TERMS, Line(ours.fileno()), Stop()), ours)
+
+
+class Trickle(Line):
+    """Takes a piece little by little, and tells of it when it has all, as TLS does."""
+
+    def __init__(self):
+        self._refusals = 8
+
+    def write(self, piece):
+        if self._refusals:
+            self._refusals -= 1
+            raise BlockingIOError
+        return len(piece)
+
+
+def trickled(span, meter):
+    """Send a body; for each bit that leaves, wait twice, less than the line may be idle."""
+    steps = push(span[0], lambda: False, Terms(0.1, meter), Trickle(), Stop())
+    awaited = next(steps)
+    try:
+        while True:
+            for is_ready in (False, True) if awaited else (True,):
+                time.sleep(0.03 if awaited else 0)
+                awaited = steps.send(is_ready)
+    except StopIteration as end:
+        return end.value
+
+
+def test_a_line_that_moves_is_not_idle(span):
+    """Bytes that leave count against idleness at once, though their number is told later."""
+    assert trickled(span, Meter(None)) == (len(CONTENT), fastcrc.crc64.xz(CONTENT))
+
+
+def test_a_line_that_hardly_moves_is_given_up(span):
+    """A line that can no longer be as quick as it must ends before it tells of a byte."""
+    with pytest.raises(TransportError, match="slower than"):
+        trickled(span, Meter((10**7, 0.2)))
 
 
 def test_a_file_that_fails_is_not_the_connections_fault(ends, span):
