@@ -19,10 +19,10 @@ from aiocos.encoding.digest import crc64
 from aiocos.errors import TransportError
 from aiocos.offload import Tempo
 from aiocos.pace import Meter
-from aiocos.units import KIB
+from aiocos.units import PIECE
 
-UNTOLD: Final = 64 * KIB
-"""The most that a line moves without telling: over TLS, bytes are known when all of a step are."""
+_UNTOLD: Final = PIECE
+"""The most that has moved and is not told: over TLS, a piece is known when all of it has left."""
 _TURN: Final = 16
 """Pieces until other bodies of the thread go first."""
 _LONGEST_LOOK_S: Final = 0.1
@@ -214,7 +214,7 @@ class _Wait:
             waited_s = min(time.monotonic() - begun, _LONGEST_LOOK_S)
             self._waited_s += waited_s
             if is_ready:
-                self._meter.look(UNTOLD, self._waited_s)
+                self._meter.look(_UNTOLD, self._waited_s)
                 return True
             if is_over():
                 return False

@@ -62,7 +62,8 @@ class Timeouts:
     """How long to wait, in seconds; None waits for ever.
 
     ``idle`` restarts with every byte in either direction. ``min_rate`` is (bytes per
-    second, window): a body slower than that over a whole window is given up.
+    second, window): a body slower than that over a whole window is given up; what is sent over
+    TLS is counted by pieces of 256 KiB, so that a slow one is noticed later.
     ``response_header`` counts from the end of the request; ``complete`` replaces it where
     COS may think for minutes (complete a multipart upload, copy).
     """

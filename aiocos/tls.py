@@ -25,7 +25,7 @@ from aiohttp import (
     TCPConnector,
 )
 
-from aiocos.bulk import UNTOLD, Line
+from aiocos.bulk import Line
 from aiocos.units import KIB
 
 _NEEDED: Final = {"req", "timeout", "addr_infos", "server_hostname"}
@@ -371,11 +371,10 @@ class TlsLine(Line):
         self._is_ended = False
 
     def write(self, piece: memoryview) -> int:
-        """Encrypt some of a piece, and send it."""
-        some = piece[:UNTOLD]
-        self.unsent = some
+        """Encrypt a piece, and send all of it."""
+        self.unsent = piece
         try:
-            self._tls.send(some)
+            self._tls.send(piece)
         except ssl.SSLWantWriteError:
             self.write_events = select.POLLOUT
             raise BlockingIOError from None
@@ -387,7 +386,7 @@ class TlsLine(Line):
             self._listen(_LAST_WORDS)
             raise
         self.unsent = piece[:0]
-        return len(some)
+        return len(piece)
 
     def read(self, room: memoryview) -> int:
         """Decrypt what has arrived into a buffer, record by record."""
