@@ -34,7 +34,9 @@ _told: list[type] = []
 
 
 def fits(protocol: object, transport: object) -> bool:
-    """Whether a connection has the shape that this module knows."""
+    """Whether a connection is open, and has the shape that this module knows."""
+    if transport is None:
+        return False
     known = isinstance(protocol, ResponseHandler) and hasattr(transport, "set_protocol")
     if known and all(hasattr(protocol, name) for name in _SHAPE):
         return True

@@ -325,8 +325,9 @@ class Exchange:
                 await takeover.pumped(connection, content, work, self.pumps, taker.tempo)
                 return
             await _use(early, take)
-            if content.total_bytes + left != size:
-                continue  # more has arrived meanwhile
+            # More may have arrived meanwhile, or the connection be gone.
+            if content.total_bytes + left != size or connection.transport is None:
+                continue
             await takeover.receive(
                 connection, content, left, take, self.watch, self._idle_s, self._meter
             )

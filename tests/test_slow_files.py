@@ -11,6 +11,8 @@ import time
 import pytest
 
 from aiocos import CosConfig, CosS3Client, TransferConfig
+from aiocos.emulator import FaultRule
+from aiocos.offload import Tempo
 from aiocos.units import MIB
 from tests.conftest import BUCKET
 from tests.support.relay import Relay
@@ -129,3 +131,20 @@ async def test_bodies_of_a_slow_file_have_threads_of_their_own(mover, disk, kind
     """Each part of a file on a slow disk waits for it alone: all wait at the same time."""
     await mover.move(kind, "slow")
     assert disk.most == AT_ONCE > PUMPS
+
+
+@pytest.mark.parametrize("end", ["close_response", "reset_response"])
+async def test_a_connection_that_ends_while_the_file_is_busy(
+    mover, emulator, disk, monkeypatch, end
+):
+    """The download goes on over another connection, and is whole."""
+    monkeypatch.setattr("aiocos.transfer.sink.Tempo", lambda: Tempo(is_slow=True))
+    disk.delay_s = 0.1
+    emulator.add_fault(FaultRule(operation="GetObject", times=2, **{end: 20_000}))
+    target = mover.folder / "slow.target"
+
+    # Parts that are too small for a pump: their bytes are written from the event loop's side.
+    await mover.client.download_file(BUCKET, "slow", target, PartSize=1, MAXThread=8)
+
+    assert target.read_bytes() == CONTENT
+    assert emulator.count("GetObject") == 8 + 2

@@ -199,7 +199,8 @@ def journals() -> Parser:
         lines, whole, known = found
         assert 0 < whole <= len(given)
         assert given[:whole].endswith(b"\n")
-        assert b"\n" not in given[whole:]
+        behind = given[whole:]
+        assert b"\n" not in behind or b"\0" in behind.partition(b"\n")[0], "a line was dropped"
         there = given[:whole].split(b"\n")[:-1]
         assert len(lines) == len(there)
         for fact, text in zip(lines, there, strict=True):
