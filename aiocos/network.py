@@ -9,11 +9,14 @@ import base64
 import ssl
 import urllib.request
 from collections.abc import Mapping
+from typing import Final
 
 from yarl import URL
 
 from aiocos.config import CosConfig
 from aiocos.errors import ParameterError
+
+_OWN: Final = "SSLCert, the client's own certificate, cannot be read"
 
 
 def proxy_for(config: CosConfig, url: URL) -> tuple[URL | None, dict[str, str] | None]:
@@ -42,8 +45,8 @@ def tls_settings(config: CosConfig) -> ssl.SSLContext | bool:
             pair = (config.SSLCert,) if isinstance(config.SSLCert, str) else config.SSLCert
             context.load_cert_chain(*pair)
     except (OSError, ssl.SSLError) as error:
-        given = f"VerifySSL {bundle!r} or SSLCert" if bundle else "SSLCert"
-        raise ParameterError(f"{given} cannot be read: {error}") from error
+        given = f"VerifySSL or SSLCert cannot be read ({bundle})" if bundle else _OWN
+        raise ParameterError(f"{given}: {error}") from error
     if config.VerifySSL is False:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -47,6 +47,8 @@ _LARGE_READ: Final = 256 * KIB
 _MOST_EARLY: Final = 8
 """Pieces that are kept until a thread can have the body, and write them too."""
 _QUOTED: Final = 300
+_UNKNOWN_AUTHORITY: Final = frozenset({18, 19, 20, 21})
+"""What OpenSSL says of a certificate that nobody vouches for: ``X509_V_ERR_...``."""
 _USED: Final = "aiocos_used"
 
 
@@ -385,10 +387,14 @@ def _translate(
     said = "".join(mark if mark.isprintable() else " " for mark in str(error))[:_QUOTED]
     text = " ".join(said.split()) or type(error).__name__
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        if getattr(error.certificate_error, "verify_code", None) in _UNKNOWN_AUTHORITY:
+            text += "; VerifySSL takes a file of authorities to trust"
         return TransportError(f"the server's certificate: {text}", sent=False, retryable=False)
     if isinstance(error, aiohttp.ClientConnectorError):
-        where = f"{error.host}:{error.port}"
-        return TransportError(f"cannot connect to {where}: {error.os_error}", sent=False)
+        why = str(error.os_error)
+        if "WRONG_VERSION_NUMBER" in why:
+            why += "; it seems to speak plain http"
+        return TransportError(f"cannot connect to {error.host}:{error.port}: {why}", sent=False)
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return TransportError("cannot connect in time", sent=False, timed_out=True)
     if isinstance(error, HttpProcessingError):

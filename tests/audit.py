@@ -1,21 +1,25 @@
 """Look at what aiocos depends on: ``python -m tests.audit``.
 
 In: ``dependencies.toml``, ``pyproject.toml`` and what is installed. Out: a line for each package,
-and each thing that is wrong; the exit code is 1 if there is any. Nothing is asked of the
-network, but for ``--online``, which has pip-audit ask the advisory databases as well, and has
-pip show that every package comes as a wheel, so that no build script runs.
+and each thing that is wrong; the exit code is 1 if there is any. Of what the extras bring, as far
+as it is installed, the files are compared with those of the wheels. Nothing is asked of the
+network, but for ``--online``, which has pip-audit (``pip install pip-audit``) ask the advisory
+databases as well, and has pip show that every package comes as a wheel, so that no build script
+runs.
 """
 
 from __future__ import annotations
 
+import argparse
 import base64
 import hashlib
+import importlib.util
 import re
 import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
@@ -37,18 +41,32 @@ def required() -> dict[str, Requirement]:
 
 def with_all_behind() -> set[str]:
     """The core dependencies as they are installed here, and all that they bring."""
-    found: set[str] = set()
-    waiting = list(LIST["core"])
+    return _brought(LIST["core"])
+
+
+def of_extras() -> set[str]:
+    """What the extras bring besides, as far as it is installed."""
+    lines = PROJECT["project"]["optional-dependencies"].values()
+    return _brought(line for extra in lines for line in extra) - with_all_behind() - {"aiocos"}
+
+
+def _brought(lines: Iterable[str]) -> set[str]:
+    found: dict[str, set[str]] = {}
+    waiting = [Requirement(line) for line in lines]
     while waiting:
-        name = re.sub(r"[-_.]+", "-", waiting.pop()).lower()
-        if name in found:
+        needed = waiting.pop()
+        name = re.sub(r"[-_.]+", "-", needed.name).lower()
+        extras = {"", *needed.extras} - found.get(name, set())
+        try:
+            behind = [Requirement(line) for line in metadata.requires(name) or []]
+        except metadata.PackageNotFoundError:
             continue
-        found.add(name)
-        for line in metadata.requires(name) or []:
-            needed = Requirement(line)
-            if needed.marker is None or needed.marker.evaluate({"extra": ""}):
-                waiting.append(needed.name)
-    return found
+        found.setdefault(name, set()).update(extras)
+        for one in behind:
+            marker = one.marker
+            if extras and (marker is None or any(marker.evaluate({"extra": e}) for e in extras)):
+                waiting.append(one)
+    return set(found)
 
 
 def licence_of(name: str) -> str:
@@ -106,9 +124,12 @@ def wrong_online() -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "these.txt").write_text("\n".join(lines))
         these = ["-r", str(Path(folder, "these.txt"))]
-        audit = _run("pip_audit", "--strict", "--no-deps", "--disable-pip", *these)
-        if audit.returncode:
-            yield f"pip-audit: {_last(audit)}"
+        if importlib.util.find_spec("pip_audit") is None:
+            yield "the advisory databases were not asked: pip install pip-audit"
+        else:
+            audit = _run("pip_audit", "--strict", "--no-deps", "--disable-pip", *these)
+            if audit.returncode:
+                yield f"pip-audit says: {_last(audit)}"
         wheels = ["download", "--quiet", "--no-deps", "--only-binary", ":all:", "-d", folder]
         got = _run("pip", *wheels, *these)
         if got.returncode:
@@ -125,13 +146,18 @@ def _last(ran: subprocess.CompletedProcess[str]) -> Any:
 
 
 def main(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.audit", description=__doc__)
+    parser.add_argument("--online", action="store_true", help="ask pip-audit and pip as well")
+    options = parser.parse_args(words)
     for name in sorted(with_all_behind()):
         why = LIST["core"].get(name, {}).get("why", "")
         print(f"{name:18} {metadata.version(name):10} {licence_of(name):28} {why}")
+    others = sorted(of_extras())
+    print(f"and of the extras, their files alone: {', '.join(others) or 'nothing is installed'}")
     wrong = [*wrong_lines(), *wrong_installed()]
-    for name in sorted(with_all_behind()):
+    for name in [*sorted(with_all_behind()), *others]:
         wrong += wrong_files(name)
-    if "--online" in words:
+    if options.online:
         wrong += wrong_online()
     for line in wrong:
         print(f"WRONG: {line}")

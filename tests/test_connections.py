@@ -145,9 +145,17 @@ async def test_a_certificate_bundle_is_what_is_trusted(emulator, certificates, m
             await client.get_object_url(BUCKET, "a")
             await round_trip_by_path(client)
         async with CosS3Client(over_tls(emulator, front.port)) as client:
-            with pytest.raises(TransportError, match="certificate") as caught:
+            with pytest.raises(TransportError, match=r"certificate.*VerifySSL takes") as caught:
                 await client.head_object(BUCKET, "a")
             assert client.get_retry_exe_times() == 0
+    assert not caught.value.sent
+
+
+async def test_https_at_a_port_of_http_says_what_is_wrong(emulator):
+    """A server that answers a handshake in plain text is recognised."""
+    async with CosS3Client(over_tls(emulator, emulator.port), retry=ONCE) as client:
+        with pytest.raises(TransportError, match="plain http") as caught:
+            await client.head_object(BUCKET, "a")
     assert not caught.value.sent
 
 

@@ -46,6 +46,7 @@ _IN_OPTIONS: Final = {
     "BackupDir is": "--backup-dir is",
     "BackupPrefix is": "--backup-prefix is",
     "VerifySSL or SSLCert cannot": "the certificates of --ca-file cannot",
+    "VerifySSL takes": "--ca-file takes",
 }
 """What the library calls its keywords, and a command line its options."""
 

@@ -142,6 +142,10 @@ def run_case(options: argparse.Namespace) -> int:
 def run_cells(chosen: Sequence[Cell], options: argparse.Namespace, name: str) -> int:
     """Measure cells and write what was found."""
     about, skipped = machine.describe(), dict[str, str]()
+    known = {peer for cell in chosen for peer in cell.peers}
+    if unknown := sorted(set(options.peers or ()) - known):
+        say(f"error: no such peer: {', '.join(unknown)}; there are {', '.join(sorted(known))}")
+        return 2
     has_tls = server.build().has_tls
     done: list[Results] = []
     started = time.monotonic()
@@ -156,6 +160,9 @@ def run_cells(chosen: Sequence[Cell], options: argparse.Namespace, name: str) ->
                 continue
             say(f"[{number}/{len(chosen)}, {time.monotonic() - started:.0f} s] {cell.title}")
             done.append(measure_any(cell, names, options.rounds, stage))
+    if not done:
+        say("error: nothing could be measured")
+        return 2
     text = table.render(done, about, options.rounds, skipped)
     print(text)
     if options.out:

@@ -143,10 +143,10 @@ def render_cell(results: Results) -> str:
         f"| peer | {' | '.join(name for name, _ in shown)} |",
         "|---" * (len(shown) + 1) + "|",
     ]
-    lines += [
-        f"| {peer} | {' | '.join(write(results, peer) for _, write in shown)} |"
-        for peer in results.runs
-    ]
+    most = max(map(len, results.runs.values()), default=0)
+    for peer, runs in results.runs.items():
+        name = peer if len(runs) == most else f"{peer} ({len(runs)} of {most} rounds)"
+        lines.append(f"| {name} | {' | '.join(write(results, peer) for _, write in shown)} |")
     lines += [
         f"| {peer} | {f'failed: {why}' if why else 'n/a'} |{' |' * (len(shown) - 1)}"
         for peer, why in results.failures.items()

@@ -165,6 +165,14 @@ def test_a_peer_that_is_not_installed_is_left_out(monkeypatch, capsys):
     assert "obstore is left out: it is not installed" in capsys.readouterr().err
 
 
+def test_a_peer_that_is_not_known_is_refused(capsys):
+    """A mistyped name is an error that tells the names there are."""
+    assert program.main(["table", "--cells", "put-http", "--peers", "aiocos,obstor"]) == 2
+    told = capsys.readouterr().err
+    assert "no such peer: obstor" in told
+    assert "obstore" in told
+
+
 def test_nothing_is_built_into_the_tree():
     """The server is built into the user's cache."""
     assert not server.build().program.is_relative_to(Path(program.__file__).parents[2])

@@ -173,6 +173,7 @@ class Summary:
             told = campaign.told(TARGETS.get(name))
             is_sample = campaign.is_sample and campaign.runs
             reached = "sample" if is_sample else "yes" if told["reached"] else "NO"
+            reached = reached if campaign.runs or campaign.failures else "not run"
             told |= {"failures": len(campaign.failures), "reached": reached}
             shown = ["" if told[each] is None else str(told[each]) for each in names[1:]]
             rows.append((name, *shown))
