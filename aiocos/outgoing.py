@@ -15,17 +15,15 @@ from functools import partial
 from typing import Any, Final
 
 import aiohttp
-from aiohttp.http import HttpProcessingError
 
 from aiocos.body import Body, FileSpan
 from aiocos.bulk import SourceFailedError, Terms, push
+from aiocos.connections import BROKEN
 from aiocos.encoding.digest import Bytes, crc64
 from aiocos.errors import IntegrityError
 from aiocos.pace import Pace
 from aiocos.pump import Pumps
 
-BROKEN: Final = (aiohttp.ClientError, OSError, HttpProcessingError)
-"""What a connection raises when it does not work."""
 _YIELD_EVERY: Final = 16
 """Pieces between two looks at the rest of the event loop, where a socket never fills."""
 

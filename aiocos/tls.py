@@ -1,6 +1,6 @@
 """TLS connections that a thread can take over: Python's own socket, in asyncio's manner.
 
-In: a connected socket and TLS settings. Out: a transport for aiohttp, and a ``Line`` for a
+In: a TLS socket whose keys are agreed on. Out: a transport for aiohttp, and a ``Line`` for a
 pump. asyncio's TLS keeps every byte in three more buffers and decrypts in the event loop
 alone, which costs a bulk transfer half of its time; here OpenSSL reads and writes the socket
 itself, from whichever thread has the connection.
@@ -13,108 +13,19 @@ import select
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
-
-import aiohappyeyeballs
-from aiohttp import (
-    ClientConnectorCertificateError,
-    ClientConnectorError,
-    ClientConnectorSSLError,
-    TCPConnector,
-)
 
 from aiocos.bulk import Line
 from aiocos.units import KIB
 
-_NEEDED: Final = {"req", "timeout", "addr_infos", "server_hostname"}
-_NEXT_ADDRESS_S: Final = 0.25
-"""What RFC 8305 recommends."""
 _RECORD: Final = 16 * KIB
 """The most that OpenSSL gives at once."""
 _MOST_WAITING: Final = 64 * KIB
 """Unsent bytes until the protocol is asked to pause."""
 _LAST_WORDS: Final = 64
 """Records of what a server may still say when it has hung up on a body."""
-
-
-class Connector(TCPConnector):
-    """aiohttp's pool, whose TLS connections are of this module.
-
-    To a proxy they are asyncio's, which no thread can take over: it may have to carry TLS
-    inside its own. So they are where aiohttp asks for one in a way that is not known here.
-    """
-
-    async def _wrap_create_connection(
-        self, *args: Any, **kwargs: Any
-    ) -> tuple[asyncio.Transport, Any]:
-        if not _is_known(args, kwargs):
-            return await super()._wrap_create_connection(*args, **kwargs)
-        key = kwargs["req"].connection_key
-        try:
-            async with asyncio.timeout(kwargs["timeout"].sock_connect):
-                sock = await aiohappyeyeballs.start_connection(
-                    addr_infos=kwargs["addr_infos"], happy_eyeballs_delay=_NEXT_ADDRESS_S
-                )
-                transport = await _agree(sock, kwargs["ssl"], kwargs["server_hostname"])
-        except ssl.CertificateError as error:
-            raise ClientConnectorCertificateError(key, error) from error
-        except ssl.SSLError as error:
-            raise ClientConnectorSSLError(key, error) from error
-        except TimeoutError:
-            raise
-        except OSError as error:
-            raise ClientConnectorError(key, error) from error
-        protocol = args[0]()
-        transport.begin(protocol)
-        return transport, protocol
-
-
-def _is_known(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether aiohttp asks for a TLS connection to a server, as it does today."""
-    is_direct = kwargs.get("client_error") is ClientConnectorError
-    has_all = len(args) == 1 and kwargs.keys() >= _NEEDED
-    return is_direct and has_all and kwargs.get("ssl") is not None
-
-
-async def _agree(sock: socket.socket, context: ssl.SSLContext, host: str | None) -> Transport:
-    """Agree on keys with the server, and verify who it is."""
-    try:
-        tls = context.wrap_socket(sock, do_handshake_on_connect=False, server_hostname=host)
-    except BaseException:
-        sock.close()
-        raise
-    loop = asyncio.get_running_loop()
-    try:
-        while True:
-            try:
-                tls.do_handshake()
-            except ssl.SSLWantReadError:
-                await _ready(tls, loop.add_reader, loop.remove_reader)
-            except ssl.SSLWantWriteError:
-                await _ready(tls, loop.add_writer, loop.remove_writer)
-            else:
-                break
-        return Transport(loop, tls)
-    except BaseException:
-        tls.close()
-        raise
-
-
-async def _ready(tls: ssl.SSLSocket, add: Callable[..., Any], remove: Callable[[int], Any]) -> None:
-    ready = asyncio.get_running_loop().create_future()
-    file = tls.fileno()
-    add(file, _tell, ready)
-    try:
-        await ready
-    finally:
-        remove(file)
-
-
-def _tell(ready: asyncio.Future[None]) -> None:
-    if not ready.done():
-        ready.set_result(None)
 
 
 class Transport(asyncio.Transport):

@@ -1,4 +1,4 @@
-"""One attempt on the wire: with ``outgoing``, ``takeover`` and ``tls`` all that uses aiohttp.
+"""One attempt on the wire: with ``connections``, ``outgoing``, ``takeover`` all that uses aiohttp.
 
 In: a method, an address, signed headers and a Body. Out: an Exchange, whose head has
 arrived and whose body is read in pieces, or a TransportError that knows whether anything
@@ -21,21 +21,20 @@ from typing import Any, Final
 
 import aiohttp
 from aiohttp.client_reqrep import ClientRequest
-from aiohttp.http import HttpProcessingError
 from yarl import URL
 
 from aiocos import takeover
 from aiocos.bulk import Taker, Terms, pull
 from aiocos.config import CosConfig, Timeouts
+from aiocos.connections import BROKEN, Connector, why_broken
 from aiocos.encoding.headers import canonical_headers, number
 from aiocos.errors import IntegrityError, ParameterError, ResponseParseError, TransportError
 from aiocos.network import proxy_for, tls_settings
 from aiocos.offload import finished
-from aiocos.outgoing import BROKEN, Upload, write
+from aiocos.outgoing import Upload, write
 from aiocos.pace import Meter, Pace, Wait, Watch
 from aiocos.pump import Pumps
 from aiocos.request import Reply
-from aiocos.tls import Connector
 from aiocos.units import KIB
 
 FEWEST_CONNECTIONS: Final = 64
@@ -46,9 +45,6 @@ _SMALL_READ: Final = 64 * KIB
 _LARGE_READ: Final = 256 * KIB
 _MOST_EARLY: Final = 8
 """Pieces that are kept until a thread can have the body, and write them too."""
-_QUOTED: Final = 300
-_UNKNOWN_AUTHORITY: Final = frozenset({18, 19, 20, 21})
-"""What OpenSSL says of a certificate that nobody vouches for: ``X509_V_ERR_...``."""
 _USED: Final = "aiocos_used"
 
 
@@ -161,7 +157,7 @@ class Transport:
                 connection.close()
             if error is upload.source_error or not isinstance(error, BROKEN):
                 raise
-            raise _translate(error, sent=connection is not None, is_reused=is_reused) from error
+            raise why_broken(error, sent=connection is not None, is_reused=is_reused) from error
         finally:
             self._watch.discard(limit)
         exchange = Exchange(connection, message, content, upload, wait, self._config.Timeouts)
@@ -180,12 +176,6 @@ class Transport:
             self._templates.clear()
         self._templates[origin] = template
         return template
-
-
-_NO_CONNECTION: Final = (
-    "no connection in time: the server does not answer, or bodies that nobody reads or closes "
-    "hold them all"
-)
 
 
 def _prepared(connection: Any, method: str) -> Any:
@@ -277,7 +267,7 @@ class Exchange:
                     piece = await content.readany()
                     waited_s = asyncio.get_running_loop().time() - begun
         except (aiohttp.ClientError, OSError) as error:
-            raise _translate(error) from error
+            raise why_broken(error) from error
         if piece and not content.is_eof():
             self._meter.advance(len(piece), waited_s)
         return piece
@@ -360,7 +350,7 @@ class Exchange:
                         raise ResponseParseError(f"the answer is larger than {limit} bytes")
                     pieces.append(piece)
         except TimeoutError as error:
-            raise _translate(error) from error
+            raise why_broken(error) from error
         return Reply(self.status, self.headers, b"".join(pieces))
 
     def close(self) -> None:
@@ -377,33 +367,6 @@ async def _use(pieces: list[bytes], take: takeover.Take) -> None:
         if pending := take(memoryview(piece)):
             await finished(pending)
     pieces.clear()
-
-
-def _translate(
-    error: BaseException, *, sent: bool = True, is_reused: bool = False
-) -> TransportError:
-    """Say what happened to a connection, and whether the request had left."""
-    # It may quote what the server sent: one line of it, and nothing a terminal would obey.
-    said = "".join(mark if mark.isprintable() else " " for mark in str(error))[:_QUOTED]
-    text = " ".join(said.split()) or type(error).__name__
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        if getattr(error.certificate_error, "verify_code", None) in _UNKNOWN_AUTHORITY:
-            text += "; VerifySSL takes a file of authorities to trust"
-        return TransportError(f"the server's certificate: {text}", sent=False, retryable=False)
-    if isinstance(error, aiohttp.ClientConnectorError):
-        why = str(error.os_error)
-        if "WRONG_VERSION_NUMBER" in why:
-            why += "; it seems to speak plain http"
-        return TransportError(f"cannot connect to {error.host}:{error.port}: {why}", sent=False)
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return TransportError("cannot connect in time", sent=False, timed_out=True)
-    if isinstance(error, HttpProcessingError):
-        return TransportError(f"the answer is not HTTP: {text}")
-    if isinstance(error, TimeoutError):
-        why = "no answer in time" if sent else _NO_CONNECTION
-        return TransportError(why, sent=sent, timed_out=True)
-    gone = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError | OSError)
-    return TransportError(f"the connection broke: {text}", sent=sent, is_stale=gone and is_reused)
 
 
 def _with_proxy_auth(headers: dict[str, str], template: ClientRequest) -> dict[str, str]:
