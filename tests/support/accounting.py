@@ -27,6 +27,7 @@ import pytest
 
 PROPERTY: Final = "account"
 SAVE_EVERY_S: Final = 20.0
+_QUOTED: Final = 2_000
 _ROOT: Final = Path(__file__).parents[2]
 
 PARSERS: Final = (
@@ -272,7 +273,7 @@ class Keeper:
         if report.skipped:
             self._skipped.add(name)
         if report.failed:
-            self._failed.setdefault(name, _last_line(report))
+            self._failed.setdefault(name, _told_of(report))
         told = [json.loads(str(v)) for kind, v in report.user_properties if kind == PROPERTY]
         if told and name not in self._skipped:
             failure = self._failed.get(name, "")
@@ -290,10 +291,11 @@ class Keeper:
         terminalreporter.line(f"summary: {self.summary.save(is_whole=True)}")
 
 
-def _last_line(report: pytest.TestReport) -> str:
+def _told_of(report: pytest.TestReport) -> str:
+    """How a test failed, from its report: an error's text begins at its top, and may be long."""
     lines = str(report.longrepr).splitlines() or ["failed"]
-    told = [line for line in lines if line.startswith("E ")]
-    return (told or lines)[-1].removeprefix("E").strip()[:500]
+    told = [line.removeprefix("E").strip() for line in lines if line.startswith("E ")]
+    return "\n".join(told or lines[-1:])[:_QUOTED]
 
 
 def pytest_configure(config: pytest.Config) -> None:
