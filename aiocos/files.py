@@ -88,13 +88,19 @@ def is_at(facts: os.stat_result, path: Path) -> bool:
 def create(target: Path) -> tuple[int, Path]:
     """Open an empty temporary file beside a target that may be replaced; return its path, too.
 
-    What a process that was killed had left of the same target is taken over. Of several at
-    once each has its own.
-
     Raises:
         OSError: it cannot be made, or what stands at the target must not be replaced.
     """
     check_target(target)
+    return create_beside(target)
+
+
+def create_beside(target: Path) -> tuple[int, Path]:
+    """Open an empty temporary file beside a target, whatever that is; return its path, too.
+
+    What a process that was killed had left of the same target is taken over. Of several at
+    once each has its own.
+    """
     for number in range(_AT_ONCE):
         path = fixed_beside(target, b"stream/%d/" % number)
         try:

@@ -43,6 +43,26 @@ async def test_a_log_that_another_began(client, make_client, emulator, begun):
         assert asked(emulator) == ["AppendObject"] * 3
 
 
+async def test_a_log_that_was_looked_at(make_client, emulator, begun):
+    """Who asks where another's log ends knows enough to prove what is added to it."""
+    writer = make_client()
+    head = await writer.head_object(BUCKET, "log")
+    emulator.add_fault(FaultRule(operation="AppendObject", corrupt_request=1, times=1))
+    with pytest.raises(aiocos.DamagedUploadError, match="damaged in 5-10"):
+        await writer.append_object(BUCKET, "log", int(head["Content-Length"]), b"second")
+    told = await writer.append_object(BUCKET, "log", 11, b"third")
+    assert told["verified"] == "crc64"
+
+
+async def test_a_log_that_began_damaged(client, emulator):
+    """What COS tells of damage at the beginning proves what comes behind it."""
+    emulator.add_fault(FaultRule(operation="AppendObject", corrupt_request=1, times=1))
+    with pytest.raises(aiocos.DamagedUploadError):
+        await client.append_object(BUCKET, "log", 0, b"first")
+    told = await client.append_object(BUCKET, "log", 5, b"second")
+    assert told["verified"] == "crc64"
+
+
 async def test_a_log_that_another_began_anew(client, make_client, emulator, begun):
     """A log that another writer has replaced by one of the same length is no damage."""
     other = make_client()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import unicodedata
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aiocos import TransferError
+from aiocos.files import create_beside
 from aiocos.transfer.destinations import Destinations, Landing, Refusal, Remote
 from aiocos.transfer.landing import rules_of
 from aiocos.transfer.paths import MACOS, POSIX, WINDOWS, original_key
@@ -203,13 +207,21 @@ async def test_the_file_system_itself_is_asked(client, tmp_path):
     assert tree(tmp_path) == {"A": b"upper", "a": b"lower"}
 
 
-@pytest.mark.parametrize("spelling", [f"-{NFC}".upper(), f"-{NFD}"], ids=["case", "accents"])
-async def test_a_file_system_that_folds_names_is_found_out(client, tmp_path, monkeypatch, spelling):
+def upper(name):
+    return name.upper()
+
+
+def decomposed(name):
+    return unicodedata.normalize("NFD", name)
+
+
+@pytest.mark.parametrize("spelt", [upper, decomposed])
+async def test_a_file_system_that_folds_names_is_found_out(client, tmp_path, spelt):
     """Row 37: where another spelling finds a file too, neither of ``A`` and ``a`` is written."""
     await put_all(client, {"A": b"upper", "a": b"lower", "b": b"b"})
-    monkeypatch.setattr("secrets.token_hex", lambda size: "00000000")
-    start = ".AIOCOS-00000000" if spelling.isupper() else ".aiocos-00000000"
-    (tmp_path / f"{start}{spelling}").touch()
+    file, probe = create_beside(tmp_path / NFC)
+    os.close(file)
+    probe.rename(probe.with_name(spelt(probe.name)))
 
     with pytest.raises(TransferError) as failed:
         await client.download_dir(BUCKET, "", tmp_path)
@@ -223,6 +235,21 @@ def test_asking_the_file_system_leaves_nothing(tmp_path):
     """The file that it takes is gone afterwards, and a missing target is made."""
     rules_of(tmp_path / "target")
     assert list(tmp_path.rglob("*")) == [tmp_path / "target"]
+
+
+def test_what_was_left_by_a_process_that_was_killed_goes(tmp_path):
+    """The next one to ask takes the file over, and removes it."""
+    file, _ = create_beside(tmp_path / NFC)
+    os.close(file)
+    rules_of(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_of_that_name_is_in_nobodys_way(tmp_path):
+    """A target that has a directory where the file's name comes from is asked all the same."""
+    (tmp_path / NFC).mkdir()
+    rules_of(tmp_path)
+    assert list(tmp_path.iterdir()) == [tmp_path / NFC]
 
 
 # -- unsafe keys, with a client ------------------------------------------------

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from functools import partial
-from typing import Final, Unpack, cast
+from typing import Any, Final, Unpack
 
 from aiocos.body import BodyLike
 from aiocos.encoding.digest import combine
@@ -25,8 +25,8 @@ from aiocos.operations import reconcile
 from aiocos.operations.checks import upload_body, whole_number
 from aiocos.operations.decode import appended_headers, check_stored
 from aiocos.operations.objects import ObjectOperations
-from aiocos.operations.options import AppendObjectOptions
-from aiocos.operations.results import AppendObjectResult
+from aiocos.operations.options import AppendObjectOptions, HeadObjectOptions
+from aiocos.operations.results import AppendObjectResult, ObjectHead
 from aiocos.operations.spec import Operation
 from aiocos.request import Repeat, Reply
 from aiocos.transport import Exchange
@@ -47,7 +47,7 @@ APPEND_OBJECT: Final[Operation[AppendObjectResult]] = Operation(
 
 
 class Ends:
-    """What CRC-64 objects had after their last append: of the last thousand."""
+    """What CRC-64 objects had when COS last told of them: of the last thousand."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[str, str], tuple[int, int]] = OrderedDict()
@@ -57,12 +57,12 @@ class Ends:
         end, crc64 = self._known.get((bucket, key), (None, None))
         return crc64 if end == position else None
 
-    def keep(self, bucket: str, key: str, told: Mapping[str, str]) -> None:
-        """Remember what COS has told of an object after an append."""
+    def keep(self, bucket: str, key: str, end: int | None, told: Mapping[str, Any]) -> None:
+        """Remember what COS has told of an object that ends there."""
         crc64 = number(told.get("x-cos-hash-crc64ecma", ""))
-        if crc64 is None:
+        if end is None or crc64 is None:
             return
-        self._known[bucket, key] = int(told["x-cos-next-append-position"]), crc64
+        self._known[bucket, key] = end, crc64
         self._known.move_to_end((bucket, key))
         if len(self._known) > _MOST_ENDS:
             self._known.popitem(last=False)
@@ -96,8 +96,8 @@ class AppendOperations(ObjectOperations):
         ``Position``, in bytes, must equal the present length: 0 makes the object, later
         calls pass back ``x-cos-next-append-position``. When an answer is lost, the object
         is looked at before anything is sent again. CRC-64 of the whole object proves what
-        was added. ``verified`` is ``size`` for the first append to an object that this
-        client did not append to last, because nobody knows what it was before.
+        was added, where this client knows what was there before: from its last append to the
+        object, or from ``head_object`` of it. Otherwise ``verified`` is ``size``.
 
         Raises:
             PreconditionError: ``Position`` is not the present length.
@@ -115,28 +115,41 @@ class AppendOperations(ObjectOperations):
             raise ParameterError("Data cannot tell its length: promise it by ContentLength")
         before = self._ends.before(Bucket, Key, position) if position else 0
         try:
-            result = await self._invoke(
+            return await self._invoke(
                 APPEND_OBJECT,
                 options,
                 Bucket=Bucket,
                 Key=Key,
                 query={"position": str(position)},
                 body=body,
-                check=partial(self._check_appended, position, before),
+                check=partial(self._check_appended, Bucket, Key, position, before),
                 reconcile=partial(reconcile.appended, self, Bucket, Key, position, before, body),
             )
         except _DisagreementError as doubt:
-            self._ends.keep(Bucket, Key, doubt.reply.headers)
             return await self._read_back(Bucket, Key, position, doubt)
-        self._ends.keep(Bucket, Key, cast(Mapping[str, str], result))
-        return result
+
+    async def head_object(
+        self, Bucket: str, Key: str, **options: Unpack[HeadObjectOptions]
+    ) -> ObjectHead:
+        """Return an object's headers, as without appending, and remember where it ends."""
+        head = await super().head_object(Bucket, Key, **options)
+        if head.get("x-cos-object-type") == "appendable" and "VersionId" not in options:
+            self._ends.keep(Bucket, Key, number(head.get("Content-Length", "")), head)
+        return head
 
     async def _check_appended(
-        self, position: int, before: int | None, reply: Reply, exchange: Exchange
+        self,
+        Bucket: str,
+        Key: str,
+        position: int,
+        before: int | None,
+        reply: Reply,
+        exchange: Exchange,
     ) -> None:
         """Compare position and checksum with those of what was sent, and note how."""
         upload = exchange.upload
         end = int(reply.headers["x-cos-next-append-position"])
+        self._ends.keep(Bucket, Key, end, reply.headers)
         expected = position + upload.sent_bytes
         if end != expected:
             raise AmbiguousResultError(

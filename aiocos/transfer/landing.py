@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from aiocos import files
 from aiocos.transfer.paths import NameRules, rules_here
 
 _STEP: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -48,16 +48,14 @@ def rules_of(target: Path, platform: str = sys.platform) -> NameRules:
         OSError: the target cannot be made, or takes no files.
     """
     usual = rules_here(platform)
-    name = f".aiocos-{secrets.token_hex(4)}-é"
-    spellings = (name.upper(), unicodedata.normalize("NFD", name))
     with directory_inside(target, ()) as directory:
-        probe = directory / name
-        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        file, probe = files.create_beside(directory / "é")
         try:
+            spellings = (probe.name.upper(), unicodedata.normalize("NFD", probe.name))
             is_folding = any((directory / spelling).exists() for spelling in spellings)
         finally:
-            with suppress(FileNotFoundError):
-                probe.unlink()
+            files.discard_own(file, probe)
+            os.close(file)
     return NameRules(is_windows=usual.is_windows, folds_names=is_folding)
 
 

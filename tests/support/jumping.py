@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-import sys
-import threading
 import time
-from types import FrameType
+import weakref
+from concurrent.futures import thread
 from typing import Any
 
 _GRACE_S = 0.0005
@@ -34,7 +33,7 @@ class _Patient(selectors.DefaultSelector):
             return ready
         until = time.monotonic() + _THREAD_S
         ready = super().select(_GRACE_S)
-        while not ready and _is_thread_at_work() and time.monotonic() < until:
+        while not ready and _at_work and time.monotonic() < until:
             ready = super().select(0.005)
         if not ready:
             ready = super().select(0)  # what a thread left behind as it ended
@@ -43,28 +42,25 @@ class _Patient(selectors.DefaultSelector):
         return ready
 
 
-def _is_thread_at_work() -> bool:
-    """Whether some executor's thread has something to do."""
-    here = threading.get_ident()
-    others = [frame for number, frame in sys._current_frames().items() if number != here]
-    return any(_is_at_work(frame) for frame in others)
+class _Counted(thread._WorkItem):  # type: ignore[type-arg]
+    """A call in an executor: it is at work from when it is made until its thread has let go.
+
+    The threads' frames do not tell: one that has just taken a call looks as if it waited.
+    """
+
+    def __init__(self, *call: Any) -> None:
+        super().__init__(*call)
+        _at_work.add(self)
+
+    def run(self) -> None:
+        try:
+            super().run()
+        finally:
+            _at_work.discard(self)
 
 
-def _is_at_work(frame: FrameType) -> bool:
-    if _is_worker(frame):
-        queue = frame.f_locals.get("work_queue")
-        return queue is None or not queue.empty()
-    outer = frame.f_back
-    while outer is not None:
-        if _is_worker(outer):
-            return True
-        outer = outer.f_back
-    return False
-
-
-def _is_worker(frame: FrameType) -> bool:
-    code = frame.f_code
-    return code.co_name == "_worker" and code.co_filename.endswith("futures/thread.py")
+_at_work: weakref.WeakSet[_Counted] = weakref.WeakSet()
+thread._WorkItem = _Counted  # type: ignore[misc]
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):
