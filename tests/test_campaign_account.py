@@ -74,4 +74,4 @@ def test_the_summary(tmp_path, processes):
     [row] = [line for line in ended.stdout.splitlines() if line.startswith("kill -9 of copy")]
     assert row.split()[4:9] == ["1000", "500", "yes", "2", "0"]
     [row] = [line for line in ended.stdout.splitlines() if line.startswith("model ")]
-    assert row.split()[2:5] == ["0", "2000", "NO"]
+    assert row.split()[2:6] == ["0", "2000", "not", "run"]
