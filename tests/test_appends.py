@@ -90,6 +90,8 @@ async def test_a_lost_answer_needs_no_second_reading(client, emulator, begun):
     told = await client.append_object(BUCKET, "log", begun, b"second")
     assert told["verified"] == "crc64"
     assert asked(emulator) == ["AppendObject", "HeadObject"]
+    told = await client.append_object(BUCKET, "log", begun + 6, b"third")
+    assert told["verified"] == "crc64"
 
 
 async def test_a_lost_answer_about_damage(client, emulator, begun):

@@ -2,7 +2,7 @@
 
 In: data, and the position at which it goes. Out: the headers of the answer. Beyond position 0
 COS tells a checksum of the whole object: that of what was there before is known from the append
-before it.
+before it, or from a look at the object.
 """
 
 from __future__ import annotations
@@ -131,7 +131,18 @@ class AppendOperations(ObjectOperations):
     async def head_object(
         self, Bucket: str, Key: str, **options: Unpack[HeadObjectOptions]
     ) -> ObjectHead:
-        """Return an object's headers, as without appending, and remember where it ends."""
+        """Return an object's headers: size, ETag, metadata, storage class.
+
+        Of an appendable object it is remembered how it ends, which proves the next append.
+
+        Raises:
+            NotFoundError: there is no such object or version.
+            NotModifiedError: ``IfModifiedSince`` or ``IfNoneMatch`` says so.
+
+        Options: ``aiocos.types.HeadObjectOptions``.
+
+        Source: COS SDK document, "Querying object metadata".
+        """
         head = await super().head_object(Bucket, Key, **options)
         if head.get("x-cos-object-type") == "appendable" and "VersionId" not in options:
             self._ends.keep(Bucket, Key, number(head.get("Content-Length", "")), head)
