@@ -70,6 +70,18 @@ class Stage:
         self.state = state
         self.target = folder / "target"
         self.trees: dict[tuple[int, int], dict[str, tuple[int, int]]] = {}
+        self._largest = 0
+
+    def make_room(self, size: int) -> None:
+        """Write and remove a file as large as those that are to come.
+
+        Memory or disk that the machine has not handed out before costs the first one to fill
+        it; that must not be the peer whose turn is first.
+        """
+        if size > self._largest:
+            content.write_blob(self.target, size)
+            self.target.unlink()
+            self._largest = size
 
     def blob(self, size: int) -> Path:
         """Return a file of so many bytes of content; of large ones the last is kept."""
@@ -115,6 +127,8 @@ def measure(cell: Cell, peers: Sequence[str], rounds: int, stage: Stage) -> Resu
         WrongResult: a peer's result is not what it must be.
     """
     results = Results(cell)
+    if cell.case == "download":
+        stage.make_room(cell.size)
     with server.running(cell.setting(), stage.folder) as sink:
         for number in range(1 if cell.damage else rounds):
             turn = number % len(peers)

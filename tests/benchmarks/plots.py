@@ -29,6 +29,8 @@ COLOURS = {
     "boto3": "#a0793d",
     "aiobotocore": "#6b8f23",
 }
+MANY_TICKS = 5
+"""More labels than so many on an axis are written aslant."""
 BULK = ("upload-http", "download-http", "upload-tls", "download-tls")
 SMALL = ("put-http", "get-http", "put-tls", "get-tls")
 
@@ -172,7 +174,10 @@ def _scale(axis: Any, sweep: dict[str, Any]) -> None:
     if min(places) > 0:
         axis.set_xscale("log", base=2)
         axis.set_yscale("log")
+        axis.yaxis.get_major_locator().set_params(subs=(1, 2, 5))
     axis.set_xticks(places, [_short(place) for place in places])
+    if len(places) > MANY_TICKS:
+        axis.tick_params(axis="x", labelrotation=30)
     axis.minorticks_off()
     axis.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     axis.grid(visible=True)
