@@ -114,6 +114,8 @@ def _become_child(task: dict[str, Any]) -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)
+    # A shell ignores it for what it runs in the background, and so would all of its children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         asyncio.run(_transfer(task))
         told = "success"
