@@ -70,18 +70,14 @@ class Stage:
         self.state = state
         self.target = folder / "target"
         self.trees: dict[tuple[int, int], dict[str, tuple[int, int]]] = {}
-        self._largest = 0
 
     def make_room(self, size: int) -> None:
-        """Write and remove a file as large as those that are to come.
+        """Write a file as large as those that are to come; the first of them takes its place.
 
-        Memory or disk that the machine has not handed out before costs the first one to fill
-        it; that must not be the peer whose turn is first.
+        Memory that the machine has not handed out before, or not for a second, costs the
+        one that fills it twice the time; that must not be the peer whose turn is first.
         """
-        if size > self._largest:
-            content.write_blob(self.target, size)
-            self.target.unlink()
-            self._largest = size
+        content.write_blob(self.target, size)
 
     def blob(self, size: int) -> Path:
         """Return a file of so many bytes of content; of large ones the last is kept."""
