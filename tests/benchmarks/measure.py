@@ -72,12 +72,13 @@ class Stage:
         self.trees: dict[tuple[int, int], dict[str, tuple[int, int]]] = {}
 
     def make_room(self, size: int) -> None:
-        """Write a file as large as those that are to come; the first of them takes its place.
+        """Write a target of twice the size and remove it: what comes next meets warm memory.
 
-        Memory that the machine has not handed out before, or not for a second, costs the
-        one that fills it twice the time; that must not be the peer whose turn is first.
+        A virtual machine gives memory back that was free for a second or two, and whoever fills it
+        then takes twice as long: that must not be one peer's bad luck.
         """
-        content.write_blob(self.target, size)
+        content.write_blob(self.target, 2 * size)
+        self.target.unlink()
 
     def blob(self, size: int) -> Path:
         """Return a file of so many bytes of content; of large ones the last is kept."""
@@ -105,7 +106,7 @@ def workplace(needed: int, directory: Path | None = None) -> Iterator[Stage]:
     What clients write down to resume goes to the disk that temporary files are on.
     """
     memory = Path("/dev/shm")
-    is_roomy = memory.is_dir() and shutil.disk_usage(memory).free > 2 * needed + 64 * MIB
+    is_roomy = memory.is_dir() and shutil.disk_usage(memory).free > 3 * needed + 64 * MIB
     where = directory or (memory if is_roomy else None)
     if where is None:
         say("there is too little room in /dev/shm: files are on disk, which may set the pace")
@@ -123,8 +124,6 @@ def measure(cell: Cell, peers: Sequence[str], rounds: int, stage: Stage) -> Resu
         WrongResult: a peer's result is not what it must be.
     """
     results = Results(cell)
-    if cell.case == "download":
-        stage.make_room(cell.size)
     with server.running(cell.setting(), stage.folder) as sink:
         for number in range(1 if cell.damage else rounds):
             turn = number % len(peers)
@@ -228,7 +227,7 @@ def _checks(cell: Cell, stage: Stage) -> tuple[Callable[[], dict[str, str]], Che
     """Return what makes the paths of a job, and what looks at its result."""
     known: dict[str, tuple[Callable[[], dict[str, str]], Check]] = {
         "upload": (lambda: _upload_paths(cell, stage), lambda _, sink: check_upload(cell, sink)),
-        "download": (lambda: _download_paths(stage), lambda *_: check_download(cell, stage)),
+        "download": (lambda: _download_paths(cell, stage), lambda *_: check_download(cell, stage)),
         "put": (dict, lambda _, sink: check_puts(cell, sink)),
         "get": (dict, lambda *_: ""),
         "list": (dict, lambda run, _: check_listing(cell, run["found"])),
@@ -247,8 +246,8 @@ def _upload_paths(cell: Cell, stage: Stage) -> dict[str, str]:
     }
 
 
-def _download_paths(stage: Stage) -> dict[str, str]:
-    stage.target.unlink(missing_ok=True)
+def _download_paths(cell: Cell, stage: Stage) -> dict[str, str]:
+    stage.make_room(cell.size)
     return {"path": str(stage.target), "warm_path": str(stage.folder / "warm-target")}
 
 
